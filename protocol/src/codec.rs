@@ -1,0 +1,231 @@
+//! Frames to bytes and back, in JSON or MessagePack: the same names, one set of types.
+//!
+//! Decoding never builds a generic value: a first look finds the `type` and skips the rest without keeping it, a second
+//! reads the bytes straight into that type's struct. Size is checked before either, depth during both (BOUNDED).
+//! Unknown fields are skipped, so that an older reader understands a newer writer.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ErrorBody, ErrorCode};
+use crate::frame::CommandId;
+use crate::frame::client::ClientFrame;
+use crate::frame::server::ServerFrame;
+use crate::limits;
+use crate::record::RecordBody;
+
+/// How frames are spelt on a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Text frames of JSON: subprotocol `hubbub.v1.json`, the default.
+    Json,
+    /// Binary frames of MessagePack maps: subprotocol `hubbub.v1.msgpack`.
+    MessagePack,
+}
+
+impl Format {
+    /// Both, for tables with one entry a format.
+    pub const ALL: [Self; 2] = [Self::Json, Self::MessagePack];
+
+    /// The WebSocket subprotocol that chooses it.
+    pub const fn subprotocol(self) -> &'static str {
+        match self {
+            Self::Json => "hubbub.v1.json",
+            Self::MessagePack => "hubbub.v1.msgpack",
+        }
+    }
+
+    /// The format with this subprotocol.
+    pub fn from_subprotocol(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.subprotocol() == name)
+    }
+
+    /// Its place in a table with one entry a format.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Json => 0,
+            Self::MessagePack => 1,
+        }
+    }
+}
+
+/// Bytes that are no frame.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Over the size limit.
+    #[error("the frame has {bytes} bytes; at most {max} are read")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// Not one object with a `type`, or not even JSON or MessagePack.
+    #[error("not a frame: {0}")]
+    Malformed(String),
+    /// A `type` that is not known.
+    #[error("no frame has the type {word:?}")]
+    UnknownType {
+        /// The type.
+        word: String,
+        /// The command's id, so that the refusal can carry it.
+        id: Option<CommandId>,
+    },
+    /// A field is missing or wrong.
+    #[error("in {word}: {problem}")]
+    BadField {
+        /// The frame's type.
+        word: String,
+        /// The command's id, so that the refusal can carry it.
+        id: Option<CommandId>,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl DecodeError {
+    /// The id of the command that could not be read, as far as it could.
+    pub fn command_id(&self) -> Option<CommandId> {
+        match self {
+            Self::UnknownType { id, .. } | Self::BadField { id, .. } => id.clone(),
+            Self::TooLarge { .. } | Self::Malformed(_) => None,
+        }
+    }
+}
+
+impl From<&DecodeError> for ErrorBody {
+    fn from(error: &DecodeError) -> Self {
+        let body = |code| Self::new(code, error.to_string());
+        match error {
+            DecodeError::TooLarge { max, .. } => {
+                body(ErrorCode::TooLarge).with("limit", "max_frame_bytes").with("max", *max)
+            }
+            DecodeError::Malformed(_) => body(ErrorCode::ValidationFailed),
+            DecodeError::UnknownType { word, .. } => body(ErrorCode::UnknownType).with("type", word.as_str()),
+            DecodeError::BadField { word, .. } => body(ErrorCode::ValidationFailed).with("type", word.as_str()),
+        }
+    }
+}
+
+/// What the first look at a frame keeps.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(rename = "type")]
+    word: String,
+    #[serde(default)]
+    id: Option<CommandId>,
+}
+
+/// A way to read one value of a type chosen late.
+pub(crate) trait Decode<'de> {
+    type Error;
+    fn decode<T: DeserializeOwned>(self) -> Result<T, Self::Error>;
+}
+
+#[derive(Clone, Copy)]
+struct Reading<'de> {
+    bytes: &'de [u8],
+    format: Format,
+}
+
+impl<'de> Decode<'de> for Reading<'de> {
+    type Error = String;
+
+    fn decode<T: DeserializeOwned>(self) -> Result<T, String> {
+        match self.format {
+            // serde_json stops at a depth of 128 and skips unknown values without keeping them.
+            Format::Json => serde_json::from_slice(self.bytes).map_err(|error| error.to_string()),
+            Format::MessagePack => {
+                let mut reader = rmp_serde::Deserializer::from_read_ref(self.bytes);
+                reader.set_max_depth(limits::MAX_DEPTH);
+                let value = T::deserialize(&mut reader).map_err(|error| error.to_string())?;
+                if reader.get_ref().is_empty() { Ok(value) } else { Err("bytes after the frame".to_owned()) }
+            }
+        }
+    }
+}
+
+fn decode_head(reading: Reading<'_>, max: usize) -> Result<Head, DecodeError> {
+    let bytes = reading.bytes.len();
+    if bytes > max {
+        return Err(DecodeError::TooLarge { bytes, max });
+    }
+    let mut head: Head = reading.decode().map_err(DecodeError::Malformed)?;
+    // Both are echoed in refusals, so neither may be long.
+    if head.word.len() > limits::MAX_COMMAND_ID_BYTES {
+        return Err(DecodeError::Malformed(format!("its type is over {} bytes", limits::MAX_COMMAND_ID_BYTES)));
+    }
+    if head.id.as_ref().is_some_and(|id| id.len() > limits::MAX_COMMAND_ID_BYTES) {
+        let problem = format!("id is over {} bytes", limits::MAX_COMMAND_ID_BYTES);
+        return Err(DecodeError::BadField { word: head.word, id: None, problem });
+    }
+    head.id = head.id.filter(|id| !id.is_empty());
+    Ok(head)
+}
+
+/// Reads a client's frame.
+///
+/// # Errors
+///
+/// [`DecodeError`], each of which the hub answers with an `error` frame.
+pub fn decode_client(bytes: &[u8], format: Format) -> Result<ClientFrame, DecodeError> {
+    let reading = Reading { bytes, format };
+    let head = decode_head(reading, limits::MAX_FRAME_BYTES)?;
+    match ClientFrame::decode_as(&head.word, reading) {
+        Some(Ok(frame)) => Ok(frame),
+        Some(Err(problem)) => Err(DecodeError::BadField { word: head.word, id: head.id, problem }),
+        None => Err(DecodeError::UnknownType { word: head.word, id: head.id }),
+    }
+}
+
+/// Reads a server's frame, for clients. A history page of large payloads is larger than any client frame.
+///
+/// # Errors
+///
+/// [`DecodeError`]; skip an `UnknownType`, as it comes from a newer server.
+pub fn decode_server(bytes: &[u8], format: Format) -> Result<ServerFrame, DecodeError> {
+    let reading = Reading { bytes, format };
+    let head = decode_head(reading, usize::MAX)?;
+    match ServerFrame::decode_as(&head.word, reading) {
+        Some(Ok(frame)) => Ok(frame),
+        Some(Err(problem)) => Err(DecodeError::BadField { word: head.word, id: head.id, problem }),
+        None => Err(DecodeError::UnknownType { word: head.word, id: head.id }),
+    }
+}
+
+/// Bytes of a value that cannot be written; does not happen for the types of this crate.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot be encoded: {0}")]
+pub struct EncodeError(String);
+
+/// Writes a frame of either direction.
+///
+/// # Errors
+///
+/// [`EncodeError`] never for the types of this crate.
+pub fn encode<T: Serialize>(frame: &T, format: Format) -> Result<Bytes, EncodeError> {
+    let bytes = match format {
+        Format::Json => serde_json::to_vec(frame).map_err(|error| EncodeError(error.to_string()))?,
+        Format::MessagePack => rmp_serde::to_vec_named(frame).map_err(|error| EncodeError(error.to_string()))?,
+    };
+    Ok(bytes.into())
+}
+
+/// Writes a record's body as it is stored.
+///
+/// # Errors
+///
+/// [`EncodeError`] never for the types of this crate.
+pub fn encode_body(body: &RecordBody) -> Result<Vec<u8>, EncodeError> {
+    rmp_serde::to_vec_named(body).map_err(|error| EncodeError(error.to_string()))
+}
+
+/// Reads a record's body as it is stored.
+///
+/// # Errors
+///
+/// [`DecodeError::Malformed`]: damaged, or written by a newer version.
+pub fn decode_body(bytes: &[u8]) -> Result<RecordBody, DecodeError> {
+    Reading { bytes, format: Format::MessagePack }.decode().map_err(DecodeError::Malformed)
+}

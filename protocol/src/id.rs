@@ -1,0 +1,259 @@
+//! Who and what: identifiers, their text for JSON and their raw bytes for MessagePack.
+//!
+//! Every id is 16 bytes (a UUID) but [`MessageId`], which is its conversation's id followed by its sequence, so that no
+//! index is needed to find a message.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::sequence::Sequence;
+
+/// An id that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not {expected}")]
+pub struct BadId {
+    /// What would have been an id.
+    pub expected: &'static str,
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id, ordered by the time it was made (`UUIDv7`, RFC 9562 section 5.7).
+            #[must_use]
+            pub fn generate() -> Self {
+                Self(Uuid::now_v7())
+            }
+
+            /// The id with these 16 bytes.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
+            /// Its 16 bytes.
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                Uuid::parse_str(text).map(Self).map_err(|_| BadId { expected: "a UUID" })
+            }
+        }
+    };
+}
+
+uuid_id! {
+    /// A person, or later an agent: whoever can be a member.
+    UserId
+}
+uuid_id! {
+    /// A conversation. Direct ones derive theirs from the pair of members (a `UUIDv8`), so that opening one twice finds it.
+    ConversationId
+}
+uuid_id! {
+    /// A login: one refresh-token family, and the sockets opened under it.
+    SessionId
+}
+uuid_id! {
+    /// A device as its client names it; stays the same over logins.
+    DeviceId
+}
+
+/// The id a client gives to what it sends, so that a retry is the same send (ONCE).
+///
+/// Any 16 bytes. In JSON it is read as a UUID (36 characters) or a ULID (26, Crockford's base 32) and always written as
+/// a UUID: compare the bytes, or match replies by the command's `id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientMessageId([u8; 16]);
+
+impl ClientMessageId {
+    /// The id with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// A new id, ordered by the time it was made.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7().into_bytes())
+    }
+
+    /// Its 16 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientMessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Uuid::from_bytes(self.0).fmt(f)
+    }
+}
+
+impl FromStr for ClientMessageId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let bytes = if text.len() == ULID_CHARACTERS { parse_ulid(text) } else { parse_uuid(text) };
+        bytes.map(Self).ok_or(BadId { expected: "a UUID or a ULID" })
+    }
+}
+
+const ULID_CHARACTERS: usize = 26;
+
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    Uuid::parse_str(text).ok().map(Uuid::into_bytes)
+}
+
+/// Crockford's base 32: 26 characters of 5 bits hold 130 bits, so the first may not exceed 7.
+fn parse_ulid(text: &str) -> Option<[u8; 16]> {
+    let mut value: u128 = 0;
+    for (place, character) in text.bytes().enumerate() {
+        let digit = crockford_digit(character)?;
+        if place == 0 && digit > 7 {
+            return None;
+        }
+        value = (value << 5) | u128::from(digit);
+    }
+    Some(value.to_be_bytes())
+}
+
+fn crockford_digit(character: u8) -> Option<u8> {
+    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let canonical = match character.to_ascii_uppercase() {
+        b'I' | b'L' => b'1',
+        b'O' => b'0',
+        other => other,
+    };
+    let place = ALPHABET.iter().position(|known| *known == canonical)?;
+    u8::try_from(place).ok()
+}
+
+/// Where a message stands: conversation and sequence, as 24 bytes or 32 characters of base64url.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId {
+    /// The conversation it is in.
+    pub conversation_id: ConversationId,
+    /// Its place there.
+    pub sequence: Sequence,
+}
+
+impl MessageId {
+    /// The id of the record at this place.
+    #[must_use]
+    pub const fn new(conversation_id: ConversationId, sequence: Sequence) -> Self {
+        Self { conversation_id, sequence }
+    }
+
+    fn to_bytes(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        bytes[..16].copy_from_slice(self.conversation_id.as_bytes());
+        bytes[16..].copy_from_slice(&self.sequence.get().to_be_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (conversation, sequence) = bytes.split_at_checked(16)?;
+        Some(Self {
+            conversation_id: ConversationId::from_bytes(conversation.try_into().ok()?),
+            sequence: Sequence::new(u64::from_be_bytes(sequence.try_into().ok()?)),
+        })
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; 32];
+        // 24 bytes are exactly 32 characters without padding.
+        let written = URL_SAFE_NO_PAD.encode_slice(self.to_bytes(), &mut text).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text[..written]).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let mut bytes = [0; 24];
+        let bad = BadId { expected: "a message id (32 characters of base64url)" };
+        if text.len() != 32 {
+            return Err(bad);
+        }
+        URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| bad)?;
+        Self::from_bytes(&bytes).ok_or(bad)
+    }
+}
+
+/// Text in JSON, raw bytes in MessagePack, for the two ids that are not plain UUIDs.
+macro_rules! text_or_bytes {
+    ($name:ident, $bytes:expr, $parse:expr, $expecting:literal) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    let to_bytes: fn(&$name) -> _ = $bytes;
+                    serializer.serialize_bytes(&to_bytes(self))
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Reader;
+                impl Visitor<'_> for Reader {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expecting)
+                    }
+
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+
+                    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<$name, E> {
+                        let parse: fn(&[u8]) -> Option<$name> = $parse;
+                        parse(bytes).ok_or_else(|| E::invalid_length(bytes.len(), &self))
+                    }
+                }
+                if deserializer.is_human_readable() {
+                    deserializer.deserialize_str(Reader)
+                } else {
+                    deserializer.deserialize_bytes(Reader)
+                }
+            }
+        }
+    };
+}
+
+text_or_bytes!(MessageId, |id| id.to_bytes(), MessageId::from_bytes, "a message id: 32 characters or 24 bytes");
+text_or_bytes!(
+    ClientMessageId,
+    |id| id.0,
+    |bytes| Some(ClientMessageId(bytes.try_into().ok()?)),
+    "a client message id: a UUID, a ULID or 16 bytes"
+);

@@ -1,0 +1,122 @@
+//! The contract of a conversation's log: append at an expected head, read, look up.
+//!
+//! Callers decide against a state they folded up to some head, and say which; if anything came in between that they did
+//! not see, the store answers [`Appended::Stale`] and they decide anew. So no message slips in after its sender's
+//! removal, on one node or on ten.
+
+use futures_util::future::BoxFuture;
+use hubbub_protocol::record::Author;
+use hubbub_protocol::{ClientMessageId, ConversationId, Record, RecordBody, Sequence, Timestamp, UserId};
+
+use crate::error::StoreResult;
+
+/// Records in one append, at most: what a group of senders produces while one commit runs.
+pub const MAX_APPEND_RECORDS: usize = 256;
+
+/// Records in one read, at most.
+pub const MAX_READ_RECORDS: usize = 1_000;
+
+/// A record that has no sequence yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Who did it.
+    pub author: Author,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// The author's own id of the act; stored at most once per conversation and author (ONCE).
+    pub client_message_id: Option<ClientMessageId>,
+    /// What was done.
+    pub body: RecordBody,
+}
+
+/// Records for one conversation, all stored or none, in this order, right after `expected_head`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Append {
+    /// The conversation. It need not exist: its first append expects [`Sequence::ZERO`].
+    pub conversation_id: ConversationId,
+    /// The head that these records were decided against.
+    pub expected_head: Sequence,
+    /// At least one, at most [`MAX_APPEND_RECORDS`]. No two carry the same author and client id.
+    pub records: Vec<NewRecord>,
+}
+
+/// How an append ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// All are on disk (DURABLE), with sequences from `first` on without a hole (GAPLESS).
+    Committed {
+        /// The first record's sequence.
+        first: Sequence,
+        /// The last record's sequence, the new head.
+        last: Sequence,
+    },
+    /// Nothing was stored: the head is another than expected. Fold what is above yours and decide anew.
+    Stale {
+        /// The head.
+        head: Sequence,
+    },
+    /// Nothing was stored: some client ids are stored already. Answer those with these sequences, append the rest again.
+    Duplicate {
+        /// For each record known already: its place in `records`, and the sequence it got the first time.
+        known: Vec<(usize, Sequence)>,
+    },
+}
+
+/// Which way to read from a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// Right after this sequence, upwards.
+    After(Sequence),
+    /// Right before this sequence, downwards. The answer is in ascending order all the same.
+    Before(Sequence),
+}
+
+/// The log of every conversation.
+///
+/// Promises: DURABLE, ONCE, GAPLESS and HONEST, each where its method says. Calls return futures that may be polled on
+/// any thread; a future that is dropped does not undo what was handed over. Appends to one conversation that are handed
+/// over in order are tried in that order.
+pub trait MessageLog: Send + Sync + 'static {
+    /// Stores records right after an expected head.
+    ///
+    /// A duplicate is told before a stale head, so that a retry learns its sequence whatever came since. A
+    /// [`RecordBody::Recalled`] erases its target's payload from the log in the same commit: whoever reads the target
+    /// after it sees an empty payload.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::error::StoreError::Overloaded`] and `Unavailable`: never stored. `Unknown` and `Stopped`: perhaps.
+    fn append(&self, append: Append) -> BoxFuture<'static, StoreResult<Appended>>;
+
+    /// Reads up to `limit` (at most [`MAX_READ_RECORDS`]) records of a conversation, in ascending order. What was
+    /// acknowledged before the call is in the answer. A conversation without records is empty, not an error.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged` when a record does not pass its checks: never a shorter or other answer.
+    fn read(
+        &self,
+        conversation_id: ConversationId,
+        range: Range,
+        limit: usize,
+    ) -> BoxFuture<'static, StoreResult<Vec<Record>>>;
+
+    /// The sequence of the last record; [`Sequence::ZERO`] where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`MessageLog::read`].
+    fn head(&self, conversation_id: ConversationId) -> BoxFuture<'static, StoreResult<Sequence>>;
+
+    /// The sequence under which this author's act is stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`MessageLog::read`].
+    fn lookup(
+        &self,
+        conversation_id: ConversationId,
+        sender_id: UserId,
+        client_message_id: ClientMessageId,
+    ) -> BoxFuture<'static, StoreResult<Option<Sequence>>>;
+}
