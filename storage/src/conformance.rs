@@ -1,1 +1,1 @@
-//! Being written.
+//! The suite that every backend passes.

@@ -21,6 +21,9 @@ pub enum StoreError {
     /// What was read is not what was written. It is refused, not served.
     #[error("the store is damaged: {0}")]
     Damaged(Reason),
+    /// What was asked breaks the contract, such as an empty or oversize batch. Nothing was stored; the caller is at fault.
+    #[error("the store was asked for what no store does: {0}")]
+    Invalid(Reason),
 }
 
 /// The engine's own words, for the log.

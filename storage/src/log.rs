@@ -4,11 +4,13 @@
 //! not see, the store answers [`Appended::Stale`] and they decide anew. So no message slips in after its sender's
 //! removal, on one node or on ten.
 
+use std::collections::HashSet;
+
 use futures_util::future::BoxFuture;
 use hubbub_protocol::record::Author;
-use hubbub_protocol::{ClientMessageId, ConversationId, Record, RecordBody, Sequence, Timestamp, UserId};
+use hubbub_protocol::{ClientMessageId, ConversationId, Payload, Record, RecordBody, Sequence, Timestamp, UserId};
 
-use crate::error::StoreResult;
+use crate::error::{Reason, StoreError, StoreResult};
 
 /// Records in one append, at most: what a group of senders produces while one commit runs.
 pub const MAX_APPEND_RECORDS: usize = 256;
@@ -38,6 +40,38 @@ pub struct Append {
     pub expected_head: Sequence,
     /// At least one, at most [`MAX_APPEND_RECORDS`]. No two carry the same author and client id.
     pub records: Vec<NewRecord>,
+}
+
+impl Append {
+    /// Whether it is one that a backend takes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Invalid`] when it is empty, too large, or names the same act twice.
+    pub fn check(&self) -> StoreResult<()> {
+        let invalid = |why: &str| Err(StoreError::Invalid(Reason::new(why)));
+        match self.records.len() {
+            0 => return invalid("an append without records"),
+            1 => return Ok(()),
+            2..=MAX_APPEND_RECORDS => {}
+            _ => return invalid("an append of too many records"),
+        }
+        let mut seen = HashSet::with_capacity(self.records.len());
+        let acts = self.records.iter().filter_map(|record| Some((record.author.sender_id, record.client_message_id?)));
+        for act in acts {
+            if !seen.insert(act) {
+                return invalid("an append that names the same act twice");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes the payload out of a message, as a recall does. Whether there was a message.
+pub fn erase_payload(body: &mut RecordBody) -> bool {
+    let RecordBody::Message(message) = body else { return false };
+    message.payload = Payload::default();
+    true
 }
 
 /// How an append ended.
@@ -85,11 +119,12 @@ pub trait MessageLog: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`crate::error::StoreError::Overloaded`] and `Unavailable`: never stored. `Unknown` and `Stopped`: perhaps.
+    /// `Overloaded`, `Unavailable`, `Invalid` and `Damaged`: never stored. `Unknown` and `Stopped`: perhaps.
     fn append(&self, append: Append) -> BoxFuture<'static, StoreResult<Appended>>;
 
-    /// Reads up to `limit` (at most [`MAX_READ_RECORDS`]) records of a conversation, in ascending order. What was
-    /// acknowledged before the call is in the answer. A conversation without records is empty, not an error.
+    /// Reads up to `limit` (more than [`MAX_READ_RECORDS`] reads as that many) records of a conversation, in ascending
+    /// order. What was acknowledged before the call is in the answer. A conversation without records is empty, not an
+    /// error.
     ///
     /// # Errors
     ///

@@ -14,6 +14,9 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Reason, StoreError, StoreResult};
 
+/// Rows in one list, at most (BOUNDED).
+pub const MAX_LIST_ROWS: usize = 1_000;
+
 /// What a backend has to know of a family: its name, from which it makes a table.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FamilyDef {
@@ -57,6 +60,17 @@ pub enum Expect {
     Any,
 }
 
+impl Expect {
+    /// Whether what was found is what is expected.
+    pub fn is_met_by(self, found: Option<Version>) -> bool {
+        match self {
+            Self::Absent => found.is_none(),
+            Self::Version(version) => found == Some(version),
+            Self::Any => true,
+        }
+    }
+}
+
 /// How a write ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
@@ -93,7 +107,7 @@ pub struct Slice {
     pub prefix: Vec<u8>,
     /// Only keys above this one.
     pub after: Option<Vec<u8>>,
-    /// At most so many.
+    /// At most so many; more than [`MAX_LIST_ROWS`] reads as that many. Go on with the last key as `after`.
     pub limit: usize,
 }
 
@@ -137,7 +151,8 @@ pub trait Records: Send + Sync + 'static {
         expect: Expect,
     ) -> BoxFuture<'static, StoreResult<Written>>;
 
-    /// Takes a row away, if what it expects is so; `Done` carries the version that went.
+    /// Takes a row away, if what it expects is so; `Done` carries the version that went. Where there is none, it is
+    /// `Conflict(None)` whatever was expected.
     ///
     /// # Errors
     ///
@@ -211,7 +226,7 @@ impl<F: Family> Table<F> {
     /// As [`Records::get`]; `Damaged` also when its value cannot be read.
     pub async fn get(&self, partition: &F::Partition, sort: &F::Sort) -> StoreResult<Option<Row<F>>> {
         let found = self.records.get(Self::DEF, partition.to_key(), sort.to_key()).await?;
-        found.map(Self::typed).transpose()
+        found.as_ref().map(Self::typed).transpose()
     }
 
     /// Rows of a partition above a key, in order.
@@ -236,7 +251,7 @@ impl<F: Family> Table<F> {
     /// As [`Table::get`].
     pub async fn slice(&self, partition: &F::Partition, slice: Slice) -> StoreResult<Vec<Row<F>>> {
         let rows = self.records.list(Self::DEF, partition.to_key(), slice).await?;
-        rows.into_iter().map(Self::typed).collect()
+        rows.iter().map(Self::typed).collect()
     }
 
     /// Writes a row, if what it expects is so.
@@ -264,7 +279,7 @@ impl<F: Family> Table<F> {
         self.records.delete(Self::DEF, partition.to_key(), sort.to_key(), expect).await
     }
 
-    fn typed(raw: RawRow) -> StoreResult<Row<F>> {
+    fn typed(raw: &RawRow) -> StoreResult<Row<F>> {
         let damaged = |what: &dyn std::fmt::Display| {
             StoreError::Damaged(Reason::new(format_args!("{} of the family {}", what, F::DEF.name)))
         };
