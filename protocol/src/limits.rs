@@ -28,8 +28,8 @@ pub const MAX_NAME_BYTES: usize = 128;
 pub const MAX_DESCRIPTION_BYTES: usize = 1024;
 /// Members of a group.
 pub const MAX_GROUP_MEMBERS: usize = 10_000;
-/// Members that one request may add.
-pub const MAX_MEMBERS_PER_REQUEST: usize = 500;
+/// Members that one request may name: one record each, and all of them in one append.
+pub const MAX_MEMBERS_PER_REQUEST: usize = 250;
 /// Conversations that one person can be in.
 pub const MAX_CONVERSATIONS_PER_USER: usize = 5_000;
 /// Cursors in one `auth` or `resume`.
