@@ -2,7 +2,10 @@
 //!
 //! Decoding never builds a generic value: a first look finds the `type` and skips the rest without keeping it, a second
 //! reads the bytes straight into that type's struct. Size is checked before either, depth during both (BOUNDED).
-//! Unknown fields are skipped, so that an older reader understands a newer writer.
+//! Unknown fields are skipped, so that an older reader understands a newer writer. What is wrong is told without the
+//! value that is wrong, so that neither a log nor an answer repeats a token or a payload (OPAQUE).
+
+use std::fmt;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -134,22 +137,57 @@ impl<'de> Decode<'de> for Reading<'de> {
 
     fn decode<T: DeserializeOwned>(self) -> Result<T, String> {
         match self.format {
-            // serde_json stops at a depth of 128 and skips unknown values without keeping them.
-            Format::Json => serde_json::from_slice(self.bytes).map_err(|error| error.to_string()),
+            // serde_json stops at a depth of 128, and skips unknown values without keeping them and without recursion.
+            Format::Json => serde_json::from_slice(self.bytes).map_err(|error| problem(&error)),
             Format::MessagePack => {
                 let mut reader = rmp_serde::Deserializer::from_read_ref(self.bytes);
                 reader.set_max_depth(limits::MAX_DEPTH);
-                let value = T::deserialize(&mut reader).map_err(|error| error.to_string())?;
-                if reader.get_ref().is_empty() { Ok(value) } else { Err("bytes after the frame".to_owned()) }
+                let value = T::deserialize(&mut reader).map_err(|error| problem(&error))?;
+                // The reader does not tell its place, but reading on tells whether anything is left.
+                match <()>::deserialize(&mut reader) {
+                    Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
+                    _ => Err("bytes after the end".to_owned()),
+                }
             }
         }
     }
+}
+
+/// A problem is told in at most so many bytes.
+const MAX_PROBLEM_BYTES: usize = 200;
+
+/// What a parser says, without the value it read: that may be a token, a payload or 90 KiB of anything.
+fn problem(error: &impl fmt::Display) -> String {
+    let mut text = error.to_string();
+    for (before, after) in [("string \"", "\", expected"), ("unknown variant `", "`, expected")] {
+        if let (Some(from), Some(to)) = (text.find(before), text.rfind(after)) {
+            text.replace_range(from + before.len()..to.max(from + before.len()), "…");
+        }
+    }
+    text.truncate(text.floor_char_boundary(MAX_PROBLEM_BYTES));
+    text
+}
+
+/// A struct could also be read from a list of its fields; a frame is spelt one way only.
+fn is_object(reading: Reading<'_>) -> bool {
+    let first = match reading.format {
+        Format::Json => reading.bytes.iter().find(|byte| !byte.is_ascii_whitespace()),
+        Format::MessagePack => reading.bytes.first(),
+    };
+    first.is_some_and(|byte| match reading.format {
+        Format::Json => *byte == b'{',
+        // fixmap, map 16 and map 32
+        Format::MessagePack => matches!(byte, 0x80..=0x8f | 0xde | 0xdf),
+    })
 }
 
 fn decode_head(reading: Reading<'_>, max: usize) -> Result<Head, DecodeError> {
     let bytes = reading.bytes.len();
     if bytes > max {
         return Err(DecodeError::TooLarge { bytes, max });
+    }
+    if !is_object(reading) {
+        return Err(DecodeError::Malformed("a frame is one object (in MessagePack a map) with a type".to_owned()));
     }
     let mut head: Head = reading.decode().map_err(DecodeError::Malformed)?;
     // Both are echoed in refusals, so neither may be long.

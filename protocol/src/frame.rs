@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod close;
+mod list;
 pub mod server;
 
 use serde::{Deserialize, Serialize};

@@ -207,9 +207,9 @@ impl FromStr for MessageId {
     }
 }
 
-/// Text in JSON, raw bytes in MessagePack, for the two ids that are not plain UUIDs.
+/// Text in JSON, raw bytes in MessagePack, for the two ids that are not plain UUIDs. Neither reads the other's form.
 macro_rules! text_or_bytes {
-    ($name:ident, $bytes:expr, $parse:expr, $expecting:literal) => {
+    ($name:ident, $bytes:expr, $parse:expr, $text:literal, $raw:literal) => {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 if serializer.is_human_readable() {
@@ -223,16 +223,24 @@ macro_rules! text_or_bytes {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Reader;
-                impl Visitor<'_> for Reader {
+                struct TextReader;
+                impl Visitor<'_> for TextReader {
                     type Value = $name;
 
                     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($expecting)
+                        f.write_str($text)
                     }
 
                     fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
                         text.parse().map_err(E::custom)
+                    }
+                }
+                struct BytesReader;
+                impl Visitor<'_> for BytesReader {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($raw)
                     }
 
                     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<$name, E> {
@@ -241,19 +249,75 @@ macro_rules! text_or_bytes {
                     }
                 }
                 if deserializer.is_human_readable() {
-                    deserializer.deserialize_str(Reader)
+                    deserializer.deserialize_str(TextReader)
                 } else {
-                    deserializer.deserialize_bytes(Reader)
+                    deserializer.deserialize_bytes(BytesReader)
                 }
             }
         }
     };
 }
 
-text_or_bytes!(MessageId, |id| id.to_bytes(), MessageId::from_bytes, "a message id: 32 characters or 24 bytes");
+text_or_bytes!(
+    MessageId,
+    |id| id.to_bytes(),
+    MessageId::from_bytes,
+    "a message id: 32 characters of base64url",
+    "a message id: 24 raw bytes"
+);
 text_or_bytes!(
     ClientMessageId,
     |id| id.0,
     |bytes| Some(ClientMessageId(bytes.try_into().ok()?)),
-    "a client message id: a UUID, a ULID or 16 bytes"
+    "a client message id: a UUID or a ULID",
+    "a client message id: 16 raw bytes"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ulid_and_the_uuid_of_the_same_bytes_are_one_id() {
+        let ulid: ClientMessageId = "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
+        let same: ClientMessageId = "01563e3a-b5d3-d676-4c61-efb99302bd5b".parse().unwrap();
+        assert_eq!(ulid, same, "ONCE: a retry in the other spelling would be another message");
+        assert_eq!(ulid.to_string(), "01563e3a-b5d3-d676-4c61-efb99302bd5b");
+    }
+
+    #[test]
+    fn a_ulid_is_read_in_either_case_and_with_the_letters_that_look_alike() {
+        let canonical: ClientMessageId = "01ARZ3NDEKTSV4RRFFQ69G5F10".parse().unwrap();
+        for alike in ["01arz3ndektsv4rrffq69g5f10", "01ARZ3NDEKTSV4RRFFQ69G5FIO", "oIARZ3NDEKTSV4RRFFQ69G5FLo"] {
+            assert_eq!(alike.parse(), Ok(canonical), "{alike}");
+        }
+    }
+
+    #[test]
+    fn a_ulid_ends_where_128_bits_end() {
+        assert_eq!("7ZZZZZZZZZZZZZZZZZZZZZZZZZ".parse(), Ok(ClientMessageId::from_bytes([0xff; 16])));
+        for over in ["8ZZZZZZZZZZZZZZZZZZZZZZZZZ", "80000000000000000000000000", "U1ARZ3NDEKTSV4RRFFQ69G5FAV"] {
+            assert!(over.parse::<ClientMessageId>().is_err(), "{over}");
+        }
+    }
+
+    #[test]
+    fn a_message_id_is_its_conversation_and_sequence() {
+        let conversation_id: ConversationId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let id = MessageId::new(conversation_id, Sequence::new(258));
+        assert_eq!(id.to_string(), "AYkKXayWd0u8zrMCCZqAVwAAAAAAAAEC");
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn a_message_id_of_another_length_or_alphabet_is_refused() {
+        for wrong in [
+            "",
+            "AYkKXayWd0u8zrMCCZqAVwAAAAAAAAE",
+            "AYkKXayWd0u8zrMCCZqAVwAAAAAAAAECA",
+            "AYkKXayWd0u8zrMCCZqAVwAAAAAAAA+/",
+        ] {
+            assert!(wrong.parse::<MessageId>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -60,24 +60,35 @@ impl Serialize for Payload {
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            deserializer.deserialize_str(PayloadReader)
+            deserializer.deserialize_str(TextReader)
         } else {
-            deserializer.deserialize_byte_buf(PayloadReader)
+            deserializer.deserialize_byte_buf(BytesReader)
         }
     }
 }
 
-struct PayloadReader;
+struct TextReader;
 
-impl Visitor<'_> for PayloadReader {
+impl Visitor<'_> for TextReader {
     type Value = Payload;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("bytes (base64 in JSON)")
+        f.write_str("bytes as base64")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Payload, E> {
-        STANDARD.decode(text).map(Payload::from).map_err(|_| E::custom("not base64"))
+        STANDARD.decode(text).map(Payload::from).map_err(|_| E::custom("not base64 (RFC 4648 section 4, padded)"))
+    }
+}
+
+/// Reads no text: base64 in MessagePack is a client's mistake that would otherwise be stored as it came.
+struct BytesReader;
+
+impl Visitor<'_> for BytesReader {
+    type Value = Payload;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("raw bytes (the bin family)")
     }
 
     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Payload, E> {

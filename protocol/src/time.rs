@@ -109,7 +109,10 @@ impl<'de> Deserialize<'de> for Timestamp {
         if deserializer.is_human_readable() {
             deserializer.deserialize_str(TimestampReader)
         } else {
-            i64::deserialize(deserializer).map(Self::from_ms)
+            let ms = i64::deserialize(deserializer)?;
+            let moment = Self::from_ms(ms);
+            // Outside the years that can be said: damaged or hostile, so not bent into another moment.
+            if moment.0 == ms { Ok(moment) } else { Err(de::Error::custom("not a time between 1970 and 9999")) }
         }
     }
 }
@@ -125,5 +128,69 @@ impl Visitor<'_> for TimestampReader {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
         text.parse().map_err(E::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_moments_are_spelt_as_the_calendar_says() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_767_225_600_001, "2026-01-01T00:00:00.001Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (LAST_MS, "9999-12-31T23:59:59.999Z"),
+        ] {
+            let moment = Timestamp::from_ms(ms);
+            assert_eq!(moment.to_string(), text);
+            assert_eq!(text.parse(), Ok(moment));
+        }
+    }
+
+    #[test]
+    fn a_moment_that_no_calendar_has_is_refused() {
+        for wrong in [
+            "2025-02-29T00:00:00.000Z",
+            "2100-02-29T00:00:00.000Z",
+            "2026-00-10T00:00:00.000Z",
+            "2026-13-10T00:00:00.000Z",
+            "2026-01-00T00:00:00.000Z",
+            "2026-04-31T00:00:00.000Z",
+            "2026-01-01T24:00:00.000Z",
+            "2026-01-01T23:60:00.000Z",
+            "2026-01-01T23:59:60.000Z",
+            "1969-12-31T23:59:59.999Z",
+            "0000-01-01T00:00:00.000Z",
+        ] {
+            assert_eq!(wrong.parse::<Timestamp>(), Err(BadTimestamp), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn another_spelling_of_a_moment_is_refused() {
+        for wrong in [
+            "",
+            "2026-01-01",
+            "2026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00.000+00:00",
+            "2026-01-01t00:00:00.000z",
+            "2026-01-01 00:00:00.000Z",
+            "2026-01-01T00:00:00.0000Z",
+            "2026-01-01T00:00:00.00\u{0660}",
+        ] {
+            assert_eq!(wrong.parse::<Timestamp>(), Err(BadTimestamp), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_moment_stays_within_the_years_that_four_digits_can_say() {
+        assert_eq!(Timestamp::from_ms(-1).as_ms(), 0);
+        assert_eq!(Timestamp::from_ms(i64::MAX).as_ms(), LAST_MS);
+        assert_eq!(Timestamp::from_ms(LAST_MS).plus_ms(1).as_ms(), LAST_MS);
+        assert_eq!(Timestamp::from_ms(5).plus_ms(i64::MIN).as_ms(), 0);
     }
 }

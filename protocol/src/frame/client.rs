@@ -3,9 +3,11 @@
 //! Each frame may carry an `id`; its one reply carries the same. Frames that only move an ephemeral or kept mark
 //! (`typing`, `presence`, `read`) are answered with `ok` only if they have one.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::{CommandId, Cursor, direction};
+use super::{CommandId, Cursor, direction, list};
 use crate::id::{ClientMessageId, ConversationId, MessageId};
 use crate::payload::Payload;
 use crate::record::ReactionChange;
@@ -67,19 +69,25 @@ impl ClientFrame {
     }
 }
 
-/// `auth`: who it is, and what its device holds already.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// `auth`: who it is, and what its device holds already. Its `Debug` does not show the token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "auth")]
 pub struct Auth {
     /// The access token.
     pub token: String,
     /// What the device holds. A conversation that is not named starts at its live edge.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list::read")]
     pub resume: Vec<Cursor>,
 }
 
-/// `auth.renew`: answered with `ok`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").field("resume", &self.resume).finish_non_exhaustive()
+    }
+}
+
+/// `auth.renew`: answered with `ok`. Its `Debug` does not show the token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "auth.renew")]
 pub struct AuthRenew {
     /// The client's id of this command.
@@ -87,6 +95,12 @@ pub struct AuthRenew {
     pub id: Option<CommandId>,
     /// The new access token, of the same session.
     pub access_token: String,
+}
+
+impl fmt::Debug for AuthRenew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthRenew").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// `message.send`: answered with `message.ack` once it is on disk (DURABLE).
@@ -236,6 +250,7 @@ pub struct Resume {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<CommandId>,
     /// What the device holds, up to [`crate::limits::MAX_CURSORS`] of them.
+    #[serde(deserialize_with = "list::read")]
     pub conversations: Vec<Cursor>,
 }
 
