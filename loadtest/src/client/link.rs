@@ -1,0 +1,352 @@
+//! A client's connection: opened, lost, opened again after a jittered pause, its token renewed on the way.
+//!
+//! A state machine that is polled by its client; it owns no task. Keeps BOUNDED on the client's side: never more sends
+//! in flight than the server takes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hubbub_protocol::frame::Cursor;
+use hubbub_protocol::frame::client::{AuthRenew, MessageSend};
+use hubbub_protocol::frame::close::{CloseAction, CloseCode};
+use hubbub_protocol::frame::server::GoingAway;
+use hubbub_protocol::{ConversationId, Payload, limits};
+use serde::Serialize;
+use tokio::time::Sleep;
+
+use super::ClientError;
+use super::account::Account;
+use super::http::Target;
+use super::sends::Pending;
+use super::socket::{Ending, RawIncoming, Socket, SocketOptions};
+use super::stamp::mix;
+use super::wire::{self, Glance};
+
+/// The pause before the first attempt to come back is up to this long; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Sockets that share a token spread its renewal over this time, which is well within the notice.
+const RENEWAL_SPREAD: Duration = Duration::from_secs(20);
+/// A token must be good for this long to be worth naming: longer than the notice, or it would be announced at once.
+const TOKEN_LEFT: Duration = Duration::from_secs(65);
+/// Frames read in a row before what is to be written goes first.
+const READS_IN_A_ROW: u32 = 64;
+
+/// Which conversations a client listens to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Following {
+    /// All of its person's.
+    All,
+    /// None: it only sends.
+    Nothing,
+}
+
+/// How a client is made.
+#[derive(Clone)]
+pub struct Options {
+    /// Whose device it is.
+    pub account: Arc<Account>,
+    /// Where to connect: the first, and on every loss the next.
+    pub targets: Arc<[Target]>,
+    /// How.
+    pub socket: SocketOptions,
+    /// Which conversations it listens to.
+    pub following: Following,
+    /// Sends that may wait for their ack; at most [`limits::MAX_COMMANDS_IN_FLIGHT`] make sense.
+    pub max_in_flight: usize,
+    /// For the jitter of its pauses.
+    pub seed: u64,
+}
+
+impl Options {
+    /// A device of this account at this server, with the defaults.
+    pub fn new(account: Arc<Account>, target: Target) -> Self {
+        Self {
+            account,
+            targets: Arc::new([target]),
+            socket: SocketOptions::default(),
+            following: Following::All,
+            max_in_flight: limits::MAX_COMMANDS_IN_FLIGHT,
+            seed: 1,
+        }
+    }
+}
+
+type Opening = Pin<Box<dyn Future<Output = Result<(Box<Socket>, u64), ClientError>> + Send>>;
+type Renewal = Pin<Box<dyn Future<Output = Result<String, ClientError>> + Send>>;
+
+enum State {
+    Resting(Pin<Box<Sleep>>),
+    Idle,
+    Opening(Opening),
+    Up(Box<Socket>),
+}
+
+pub(crate) enum Read {
+    Glance(Glance),
+    Ended(Ending),
+}
+
+pub(crate) struct Link {
+    options: Options,
+    state: State,
+    /// Attempts since the last login.
+    attempts: u32,
+    /// Which target is next.
+    turn: usize,
+    jitter: u64,
+    told: Option<GoingAway>,
+    /// `live` frames that are still to come after a login.
+    lives_due: u64,
+    reads_in_a_row: u32,
+    unflushed: bool,
+    timer: Option<Pin<Box<Sleep>>>,
+    renew_at: Option<Instant>,
+    renewal: Option<Renewal>,
+}
+
+impl Link {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            jitter: mix(options.seed, 0x6a09_e667),
+            turn: usize::try_from(options.seed).unwrap_or(0),
+            options,
+            state: State::Idle,
+            attempts: 0,
+            told: None,
+            lives_due: 0,
+            reads_in_a_row: 0,
+            unflushed: false,
+            timer: None,
+            renew_at: None,
+            renewal: None,
+        }
+    }
+
+    pub(crate) const fn is_up(&self) -> bool {
+        matches!(self.state, State::Up(_))
+    }
+
+    pub(crate) const fn is_live(&self) -> bool {
+        self.is_up() && self.lives_due == 0
+    }
+
+    pub(crate) const fn following(&self) -> Following {
+        self.options.following
+    }
+
+    pub(crate) const fn max_in_flight(&self) -> usize {
+        self.options.max_in_flight
+    }
+
+    pub(crate) const fn expect_lives(&mut self, count: u64) {
+        self.lives_due = count;
+    }
+
+    pub(crate) const fn one_live(&mut self) {
+        self.lives_due = self.lives_due.saturating_sub(1);
+    }
+
+    /// `Ready` when a login was taken (with its number of conversations) or an attempt failed.
+    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>, cursors: Vec<Cursor>) -> Poll<Result<u64, ClientError>> {
+        if let State::Resting(pause) = &mut self.state {
+            std::task::ready!(pause.as_mut().poll(cx));
+            self.state = State::Idle;
+        }
+        if matches!(self.state, State::Idle) {
+            self.state = State::Opening(self.open(cursors));
+        }
+        let State::Opening(opening) = &mut self.state else { return Poll::Pending };
+        match std::task::ready!(opening.as_mut().poll(cx)) {
+            Ok((socket, conversations)) => {
+                self.state = State::Up(socket);
+                self.attempts = 0;
+                Poll::Ready(Ok(conversations))
+            }
+            Err(error) => {
+                self.rest(None);
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    fn open(&mut self, cursors: Vec<Cursor>) -> Opening {
+        let account = Arc::clone(&self.options.account);
+        let socket = self.options.socket.clone();
+        let targets = Arc::clone(&self.options.targets);
+        let turn = self.turn;
+        self.turn = self.turn.wrapping_add(1);
+        Box::pin(async move {
+            let Some(target) = targets.get(turn % targets.len().max(1)) else {
+                return Err(ClientError::Lost("no server is named".to_owned()));
+            };
+            let token = account.fresh_token(TOKEN_LEFT).await?;
+            match Socket::login(target, &socket, &token, &cursors).await {
+                Ok((socket, ok)) => Ok((Box::new(socket), ok.conversations)),
+                Err(error) => {
+                    if matches!(error, ClientError::LoginRefused(_)) {
+                        account.token_refused(&token);
+                    }
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    /// Whether reading may go on, or what is to be written has waited long enough.
+    pub(crate) const fn may_read(&self) -> bool {
+        self.reads_in_a_row < READS_IN_A_ROW
+    }
+
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, scratch: &mut Vec<u8>) -> Poll<Read> {
+        let State::Up(socket) = &mut self.state else { return Poll::Pending };
+        loop {
+            match std::task::ready!(socket.poll_recv(cx)) {
+                RawIncoming::Ended(ending) => return Poll::Ready(Read::Ended(ending)),
+                RawIncoming::Frame(bytes) => match wire::read(&bytes, socket.format(), scratch) {
+                    Ok(glance) => {
+                        self.reads_in_a_row += 1;
+                        return Poll::Ready(Read::Glance(glance));
+                    }
+                    // From a newer server: skipped, as the protocol asks.
+                    Err(hubbub_protocol::codec::DecodeError::UnknownType { .. }) => {}
+                    Err(error) => {
+                        let reason = format!("a frame that cannot be read: {error}");
+                        return Poll::Ready(Read::Ended(Ending { code: None, reason }));
+                    }
+                },
+            }
+        }
+    }
+
+    pub(crate) fn poll_queue<T: Serialize>(
+        &mut self,
+        frame: &T,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, ClientError> {
+        let State::Up(socket) = &mut self.state else { return Ok(Poll::Pending) };
+        match socket.poll_queue(frame, cx) {
+            Poll::Ready(outcome) => {
+                outcome?;
+                self.unflushed = true;
+                Ok(Poll::Ready(()))
+            }
+            Poll::Pending => Ok(Poll::Pending),
+        }
+    }
+
+    pub(crate) fn poll_send(
+        &mut self,
+        number: u64,
+        conversation_id: ConversationId,
+        pending: &Pending,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, ClientError> {
+        let frame = MessageSend {
+            id: Some(number.to_string()),
+            conversation_id,
+            client_message_id: pending.id,
+            content_type: "application/octet-stream".to_owned(),
+            encrypted_payload: Payload::new(pending.payload.clone()),
+            reply_to: None,
+            epoch: None,
+        };
+        self.poll_queue(&frame, cx)
+    }
+
+    /// Flushes, renews and arms the timer; `true` if reading should go on at once.
+    pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>, next_wake: Option<Instant>) -> Result<bool, ClientError> {
+        self.poll_renewal(cx)?;
+        if self.unflushed
+            && let State::Up(socket) = &mut self.state
+        {
+            match socket.poll_flush(cx) {
+                Poll::Ready(outcome) => {
+                    outcome?;
+                    self.unflushed = false;
+                }
+                // Its waker is registered; reading goes on meanwhile.
+                Poll::Pending => {}
+            }
+        }
+        let read_on = self.reads_in_a_row >= READS_IN_A_ROW;
+        self.reads_in_a_row = 0;
+        let wake_at = next_wake.into_iter().chain(self.renew_at).min();
+        Ok(self.poll_timer(cx, wake_at) || read_on)
+    }
+
+    /// `true` if the instant is there already.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> bool {
+        let Some(at) = at else {
+            self.timer = None;
+            return false;
+        };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at.into())));
+        if timer.deadline() != at.into() {
+            timer.as_mut().reset(at.into());
+        }
+        timer.as_mut().poll(cx).is_ready()
+    }
+
+    /// The token ends soon: some jittered moment from now it is renewed.
+    pub(crate) fn renew_soon(&mut self) {
+        let spread = self.jittered(RENEWAL_SPREAD);
+        self.renew_at = Some(Instant::now() + spread);
+    }
+
+    fn poll_renewal(&mut self, cx: &mut Context<'_>) -> Result<(), ClientError> {
+        if self.renew_at.is_some_and(|at| at <= Instant::now()) {
+            self.renew_at = None;
+            let account = Arc::clone(&self.options.account);
+            self.renewal = Some(Box::pin(async move { account.fresh_token(TOKEN_LEFT).await }));
+        }
+        let Some(renewal) = &mut self.renewal else { return Ok(()) };
+        let Poll::Ready(renewed) = renewal.as_mut().poll(cx) else { return Ok(()) };
+        self.renewal = None;
+        let Ok(access_token) = renewed else {
+            self.renew_at = Some(Instant::now() + LONGEST_PAUSE);
+            return Ok(());
+        };
+        // A full socket loses this renewal; the close for an ended token then brings another login.
+        self.poll_queue(&AuthRenew { id: None, access_token }, cx).map(drop)
+    }
+
+    pub(crate) fn going_away(&mut self, going: GoingAway) {
+        self.told = Some(going);
+    }
+
+    /// The socket is gone: what it said before, and a pause as its close code asks for.
+    pub(crate) fn lost(&mut self, ending: &Ending) -> Option<GoingAway> {
+        let told = self.told.take();
+        let action = ending.code.and_then(CloseCode::from_number).map(CloseCode::action);
+        if action == Some(CloseAction::Reauthenticate) {
+            let token = self.options.account.token();
+            self.options.account.token_refused(&token);
+        }
+        (self.lives_due, self.reads_in_a_row, self.unflushed) = (0, 0, false);
+        (self.timer, self.renew_at, self.renewal) = (None, None, None);
+        self.rest(told.as_ref().map(|going| Duration::from_millis(going.reconnect_after_ms)));
+        told
+    }
+
+    fn rest(&mut self, told: Option<Duration>) {
+        let longest = FIRST_PAUSE.saturating_mul(1 << self.attempts.min(10)).min(LONGEST_PAUSE);
+        let pause = told.unwrap_or_default() + self.jittered(longest);
+        self.attempts += 1;
+        self.state = State::Resting(Box::pin(tokio::time::sleep(pause)));
+    }
+
+    fn jittered(&mut self, longest: Duration) -> Duration {
+        self.jitter = mix(self.jitter, 0x9e37_79b9_7f4a_7c15);
+        let share = u32::try_from(self.jitter >> 33).unwrap_or(0);
+        longest.mul_f64(f64::from(share) / f64::from(1_u32 << 31))
+    }
+
+    pub(crate) async fn close(self) {
+        if let State::Up(socket) = self.state {
+            socket.close().await;
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The sends of one client that are not settled yet (HONEST): waiting to be written, written, or to be repeated.
+//!
+//! Plain data: time comes in, numbers of commands go out. A send leaves only when it was acked or refused for good;
+//! whatever happens in between, it is repeated with the same client message id (ONCE).
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hubbub_protocol::{ClientMessageId, ErrorBody};
+
+/// The first pause before a refused send is repeated; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// One send that is not settled.
+#[derive(Debug, Clone)]
+pub(crate) struct Pending {
+    /// Which of the client's conversations.
+    pub(crate) slot: usize,
+    pub(crate) id: ClientMessageId,
+    pub(crate) payload: Bytes,
+    /// How often it was written.
+    pub(crate) tries: u32,
+}
+
+/// All sends of a client that are not settled.
+#[derive(Debug, Default)]
+pub(crate) struct Sends {
+    last_number: u64,
+    pending: HashMap<u64, Pending>,
+    /// To be written, in order.
+    queue: VecDeque<u64>,
+    /// To be repeated, when their pause is over.
+    later: BinaryHeap<Reverse<(Instant, u64)>>,
+    in_flight: usize,
+}
+
+impl Sends {
+    pub(crate) fn push(&mut self, slot: usize, id: ClientMessageId, payload: Bytes) {
+        self.last_number += 1;
+        self.pending.insert(self.last_number, Pending { slot, id, payload, tries: 0 });
+        self.queue.push_back(self.last_number);
+    }
+
+    /// How many are not settled.
+    pub(crate) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// How many wait for their answer on this connection.
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// The next to write, with the number of its command.
+    pub(crate) fn front(&self) -> Option<(u64, &Pending)> {
+        let number = *self.queue.front()?;
+        self.pending.get(&number).map(|pending| (number, pending))
+    }
+
+    /// The front was written.
+    pub(crate) fn written(&mut self) {
+        if let Some(pending) = self.queue.pop_front().and_then(|number| self.pending.get_mut(&number)) {
+            pending.tries += 1;
+            self.in_flight += 1;
+        }
+    }
+
+    /// Acked: it is settled.
+    pub(crate) fn acked(&mut self, number: u64) -> Option<Pending> {
+        let pending = self.pending.remove(&number)?;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        Some(pending)
+    }
+
+    /// Refused. For good: it is settled and given back. For now, or of unknown outcome: it is repeated later.
+    pub(crate) fn refused(&mut self, number: u64, error: &ErrorBody, now: Instant) -> Option<Pending> {
+        if !error.retryable {
+            return self.acked(number);
+        }
+        if let Some(pending) = self.pending.get(&number) {
+            self.in_flight = self.in_flight.saturating_sub(1);
+            let pause = FIRST_PAUSE.saturating_mul(1 << pending.tries.min(10)).min(LONGEST_PAUSE);
+            self.later.push(Reverse((now + pause, number)));
+        }
+        None
+    }
+
+    /// Puts what is due into the queue; gives the instant at which the next one is.
+    pub(crate) fn wake(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(Reverse((at, number))) = self.later.peek().copied() {
+            if at > now {
+                return Some(at);
+            }
+            self.later.pop();
+            self.queue.push_back(number);
+        }
+        None
+    }
+
+    /// The connection ended: the outcome of all that was written is unknown, and all is written again, in order.
+    pub(crate) fn disconnected(&mut self) {
+        self.later.clear();
+        self.in_flight = 0;
+        let mut numbers: Vec<u64> = self.pending.keys().copied().collect();
+        numbers.sort_unstable();
+        self.queue = numbers.into();
+    }
+}

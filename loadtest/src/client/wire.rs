@@ -1,0 +1,158 @@
+//! The lean reading of a frame: of messages and acks only what a ledger needs, in one pass and with nothing copied.
+//!
+//! A generator shares its two cores with the server that it measures, so a delivery must cost it little. All other
+//! frames are read by the codec, in full.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hubbub_protocol::codec::{self, DecodeError, Format};
+use hubbub_protocol::frame::server::{Event, ServerFrame};
+use hubbub_protocol::{ClientMessageId, ConversationId, Sequence};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::stamp::{self, Stamp};
+
+/// A frame as a client needs it.
+pub(crate) enum Glance {
+    /// An event of a conversation.
+    Event(Seen),
+    /// `message.ack`: the number of the command, and where the message stands.
+    Ack { command: u64, sequence: Sequence },
+    /// All else.
+    Other(Box<ServerFrame>),
+}
+
+/// What is kept of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// The conversation.
+    pub conversation_id: ConversationId,
+    /// The place in it.
+    pub sequence: Sequence,
+    /// The sender's id of it, for messages.
+    pub client_message_id: Option<ClientMessageId>,
+    /// The stamp in it, if it is a message of this crate.
+    pub stamp: Option<Stamp>,
+    /// The same for every reader of the same event.
+    pub fingerprint: u64,
+}
+
+impl Seen {
+    /// What is kept of an event that was read in full, such as one of a history.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        let place = event.place();
+        let message = match event {
+            Event::MessageNew(message) => Some((message.client_message_id, message.encrypted_payload.as_bytes())),
+            Event::MessageRecalled(_)
+            | Event::ReactionUpdate(_)
+            | Event::ConversationOpened(_)
+            | Event::MemberAdded(_)
+            | Event::MemberRemoved(_)
+            | Event::MemberRoleChanged(_)
+            | Event::GroupUpdated(_) => None,
+        };
+        match message {
+            Some((id, payload)) => Self::message(place.conversation_id, place.sequence, id, payload),
+            None => Self {
+                conversation_id: place.conversation_id,
+                sequence: place.sequence,
+                client_message_id: None,
+                stamp: None,
+                fingerprint: place.sequence.get(),
+            },
+        }
+    }
+
+    fn message(
+        conversation_id: ConversationId,
+        sequence: Sequence,
+        client_message_id: Option<ClientMessageId>,
+        payload: &[u8],
+    ) -> Self {
+        let id = client_message_id.map_or(0, |id| stamp::fingerprint(id.as_bytes()));
+        let fingerprint = stamp::mix(stamp::mix(stamp::fingerprint(payload), id), sequence.get());
+        Self { conversation_id, sequence, client_message_id, stamp: Stamp::read(payload), fingerprint }
+    }
+}
+
+#[derive(Deserialize)]
+struct Lean<'a> {
+    #[serde(rename = "type")]
+    word: &'a str,
+    #[serde(default)]
+    id: Option<&'a str>,
+    #[serde(default)]
+    conversation_id: Option<ConversationId>,
+    #[serde(default)]
+    conversation_seq: Option<Sequence>,
+    #[serde(default)]
+    client_message_id: Option<ClientMessageId>,
+    #[serde(default, borrow)]
+    encrypted_payload: Option<RawPayload<'a>>,
+}
+
+/// A payload as it lies in the frame.
+enum RawPayload<'a> {
+    Base64(&'a str),
+    Bytes(&'a [u8]),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawPayload<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            <&'de str>::deserialize(deserializer).map(RawPayload::Base64)
+        } else {
+            deserializer.deserialize_bytes(BorrowedBytes).map(RawPayload::Bytes)
+        }
+    }
+}
+
+struct BorrowedBytes;
+
+impl<'de> Visitor<'de> for BorrowedBytes {
+    type Value = &'de [u8];
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<&'de [u8], E> {
+        Ok(bytes)
+    }
+}
+
+/// Reads a frame. `scratch` is where base64 is taken apart; it is kept between calls.
+pub(crate) fn read(bytes: &[u8], format: Format, scratch: &mut Vec<u8>) -> Result<Glance, DecodeError> {
+    let lean: Option<Lean<'_>> = match format {
+        Format::Json => serde_json::from_slice(bytes).ok(),
+        Format::MessagePack => rmp_serde::from_slice(bytes).ok(),
+    };
+    if let Some(glance) = lean.and_then(|lean| hot(&lean, scratch)) {
+        return Ok(glance);
+    }
+    let frame = codec::decode_server(bytes, format)?;
+    let event = frame.clone().into_event();
+    Ok(event.map_or_else(|| Glance::Other(Box::new(frame)), |event| Glance::Event(Seen::of(&event))))
+}
+
+/// The two frames that come by the hundred thousand; `None` for the others and whatever is odd.
+fn hot(lean: &Lean<'_>, scratch: &mut Vec<u8>) -> Option<Glance> {
+    let sequence = lean.conversation_seq?;
+    match lean.word {
+        "message.ack" => Some(Glance::Ack { command: lean.id?.parse().ok()?, sequence }),
+        "message.new" => {
+            let payload = match lean.encrypted_payload.as_ref()? {
+                RawPayload::Bytes(bytes) => *bytes,
+                RawPayload::Base64(text) => {
+                    scratch.clear();
+                    STANDARD.decode_vec(text, scratch).ok()?;
+                    scratch.as_slice()
+                }
+            };
+            Some(Glance::Event(Seen::message(lean.conversation_id?, sequence, lean.client_message_id, payload)))
+        }
+        _ => None,
+    }
+}
