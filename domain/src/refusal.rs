@@ -28,8 +28,8 @@ pub fn refusal(error: &StoreError) -> ErrorBody {
     }
 }
 
-/// The same for a call that only read: nothing could have been stored, so the outcome is known.
-pub fn read_refusal(error: &StoreError) -> ErrorBody {
+/// The same for a call before the write that counts: whatever its own outcome, the act was not stored.
+pub fn never_stored(error: &StoreError) -> ErrorBody {
     match error {
         StoreError::Unknown(reason) | StoreError::Stopped(reason) => refusal(&StoreError::Unavailable(reason.clone())),
         StoreError::Overloaded | StoreError::Unavailable(_) | StoreError::Damaged(_) | StoreError::Invalid(_) => {

@@ -41,7 +41,7 @@ fn may_read(case: Case<'_>, sequence: Sequence) -> bool {
 }
 
 /// The record that a command is about, if the author may read it and it is a message.
-fn target_message<'a>(case: Case<'a>, target: Sequence) -> Result<(&'a Record, &'a Message), ErrorBody> {
+fn target_message(case: Case<'_>, target: Sequence) -> Result<(&Record, &Message), ErrorBody> {
     let readable = case.context.target.filter(|record| record.sequence == target && may_read(case, target));
     let record = readable.ok_or_else(no_such_message)?;
     match &record.body {
