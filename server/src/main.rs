@@ -1,1 +1,99 @@
-fn main() {}
+//! The binary `hubbub`: reads the command line, answers in words and exit codes, and leaves the work to the library.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use hubbub_server::cli::{Cli, Command, ConfigArgs, ServeArgs, SettingArgs, VerifyArgs};
+use hubbub_server::config::{self, Config, Setting};
+use hubbub_server::verify::verify;
+use hubbub_server::{lifecycle, open_files, telemetry};
+
+/// The exit code of what failed, a check included.
+const FAILED: u8 = 1;
+/// The exit code of mistakes in the configuration, as of mistakes on the command line.
+const MISTAKEN: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        None => serve(cli.serve),
+        Some(Command::Serve(args)) => serve(args),
+        Some(Command::Verify(args)) => run_verify(&args),
+        Some(Command::Config(args)) => show_config(args),
+    }
+}
+
+fn serve(args: ServeArgs) -> ExitCode {
+    let check = args.check;
+    let (config, _) = match load(args.settings) {
+        Ok(loaded) => loaded,
+        Err(_) if check => return ExitCode::from(FAILED),
+        Err(code) => return code,
+    };
+    if check {
+        return say("the configuration is right");
+    }
+    if let Err(error) = telemetry::start_logging(&config.log.level, config.log.format) {
+        return fail(&error);
+    }
+    warn_of_few_open_files(&config);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(lifecycle::run(&config)) {
+        Ok(ended) => ExitCode::from(ended.code()),
+        Err(error) => fail(&error),
+    }
+}
+
+fn warn_of_few_open_files(config: &Config) {
+    let limit = open_files::raise_limit();
+    let wanted = u64::try_from(config.hub.max_connections).unwrap_or(u64::MAX);
+    if let Some(limit) = limit.filter(|limit| *limit <= wanted) {
+        tracing::warn!(limit, wanted, "fewer open files are allowed than hub.max_connections");
+    }
+}
+
+fn run_verify(args: &VerifyArgs) -> ExitCode {
+    let report = verify(&args.data);
+    let said = say(&if args.json { report.as_json() } else { report.as_text() });
+    if report.is_ok() { said } else { ExitCode::from(FAILED) }
+}
+
+fn show_config(args: ConfigArgs) -> ExitCode {
+    if args.example {
+        return say(config::as_example().trim_end());
+    }
+    match load(args.settings) {
+        Ok((_, settings)) => say(config::as_toml(&settings).trim_end()),
+        Err(code) => code,
+    }
+}
+
+fn load(settings: SettingArgs) -> Result<(Config, Vec<Setting>), ExitCode> {
+    Config::load(settings.sources()).map_err(|mistakes| {
+        complain(&mistakes);
+        ExitCode::from(MISTAKEN)
+    })
+}
+
+/// Answers on stdout. Whoever stopped reading has heard enough.
+fn say(answer: &str) -> ExitCode {
+    match writeln!(io::stdout(), "{answer}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+/// Complains on stderr, and answers the exit code of failure.
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    complain(error);
+    ExitCode::from(FAILED)
+}
+
+/// Complains on stderr.
+fn complain(error: &dyn std::fmt::Display) {
+    eprintln!("hubbub: {error}");
+}

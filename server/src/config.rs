@@ -1,0 +1,146 @@
+//! The effective configuration: defaults, then the file, then the environment, then flags, the later the stronger.
+//!
+//! Read once at the start. Unknown keys are refused, and every mistake of every source is told at once. Each setting is
+//! declared in one place, where its section asks the [`reader::Reader`] for it.
+
+mod form;
+mod hub;
+mod log;
+mod mistake;
+mod reader;
+mod rest;
+mod shown;
+mod sources;
+mod stop;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use hubbub_hub::HubConfig;
+
+pub use log::{LogFormat, LogSection};
+pub use mistake::{Mistake, Mistakes, Source};
+pub use reader::Setting;
+pub use rest::{CookieSecure, RestSection};
+pub use shown::{as_example, as_toml};
+pub use sources::Sources;
+pub use stop::StopSection;
+
+use form::{Address, Choice, Folder, Origins};
+use reader::Reader;
+
+/// The port of `hubbub serve` where nothing else is said.
+const DEFAULT_PORT: u16 = 8080;
+
+/// Where truth is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In the data folder, on disk.
+    Sqlite,
+    /// Nowhere: it ends with the process.
+    Memory,
+    /// On a CQL cluster.
+    Cql,
+}
+
+/// What this process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Sockets and REST.
+    All,
+    /// Sockets only.
+    Hub,
+    /// REST only.
+    Rest,
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where what must stay is kept.
+    pub data: PathBuf,
+    /// Which store.
+    pub store: StoreKind,
+    /// Which role.
+    pub role: Role,
+    /// Live connections, and the origins of browsers' pages that may come in.
+    pub hub: HubConfig,
+    /// HTTP.
+    pub rest: RestSection,
+    /// The way to stop.
+    pub stop: StopSection,
+    /// Log lines.
+    pub log: LogSection,
+}
+
+impl Config {
+    /// Reads the configuration, and how it came about setting by setting.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes there are, of all sources.
+    pub fn load(sources: Sources) -> Result<(Self, Vec<Setting>), Mistakes> {
+        let mut reader = Reader::new(sources);
+        let config = Self::read(&mut reader);
+        config.check(&mut reader);
+        Ok((config, reader.finish()?))
+    }
+
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            listen: reader.setting(
+                "listen",
+                "Where sockets and HTTP requests come in. Behind a proxy on this machine, and for trying out, the default is right.",
+                SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
+                &Address,
+            ),
+            data: reader.setting(
+                "data",
+                "The folder of everything that must stay: messages, accounts and the keys that sign logins. Made if missing.",
+                PathBuf::from("./data"),
+                &Folder,
+            ),
+            store: reader.setting(
+                "store",
+                "Where truth is kept: \"sqlite\" in the data folder; \"memory\" nowhere, for trials and tests.",
+                StoreKind::Sqlite,
+                &Choice(&[("sqlite", StoreKind::Sqlite), ("memory", StoreKind::Memory), ("cql", StoreKind::Cql)]),
+            ),
+            role: reader.setting(
+                "role",
+                "What this process does: \"all\" is sockets and REST on one port. The others run apart over a shared store.",
+                Role::All,
+                &Choice(&[("all", Role::All), ("hub", Role::Hub), ("rest", Role::Rest)]),
+            ),
+            hub: {
+                let allowed_origins = reader.setting(
+                    "allowed_origins",
+                    "Web pages of other origins that may open sockets and call REST. What is no browser needs none.",
+                    Vec::new(),
+                    &Origins,
+                );
+                hub::read(reader, allowed_origins)
+            },
+            rest: RestSection::read(reader),
+            stop: StopSection::read(reader),
+            log: LogSection::read(reader),
+        }
+    }
+
+    /// What can only be seen when two settings are looked at together.
+    fn check(&self, reader: &mut Reader) {
+        if self.store == StoreKind::Cql {
+            reader.refuse("store", "the cql store is not in this build; \"sqlite\" or \"memory\" would do");
+        } else if self.role != Role::All {
+            reader.refuse(
+                "role",
+                "processes of split roles meet in a cql store, which is not in this build; use \"all\"",
+            );
+        }
+        hub::check(&self.hub, reader);
+        self.rest.check(reader);
+        self.stop.check(reader);
+    }
+}
