@@ -1,0 +1,24 @@
+//! From which address a request comes, as the socket says: no header is believed.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::extract::ConnectInfo;
+use axum::http::header::FORWARDED;
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
+
+/// The peer's address; where `server` put none, all share the unspecified one.
+pub(crate) fn address_of(extensions: &Extensions) -> IpAddr {
+    let connection = extensions.get::<ConnectInfo<SocketAddr>>();
+    connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip().to_canonical())
+}
+
+/// Whether the request comes from this machine itself, and not through a proxy on it that says whom it serves.
+pub(crate) fn is_local(parts: &Parts) -> bool {
+    address_of(&parts.extensions).is_loopback() && !is_forwarded(&parts.headers)
+}
+
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED)
+        || headers.keys().any(|name| name.as_str().starts_with("x-forwarded-") || name == "x-real-ip")
+}

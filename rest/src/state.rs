@@ -1,0 +1,149 @@
+//! What every handler shares: the services it may call and the settings it keeps. Built once by `server`, cheap to clone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hubbub_domain::accounts::Accounts;
+use hubbub_domain::conversations::Conversations;
+use hubbub_domain::sessions::Sessions;
+use hubbub_protocol::limits::Limits;
+use hubbub_storage::clock::Clock;
+use hubbub_storage::families::idempotency::IdempotencyKeys;
+use hubbub_storage::records::Table;
+use hubbub_storage::store::Store;
+
+use crate::port::HubPort;
+use crate::throttle::Throttle;
+
+/// Writes the process's metrics as Prometheus text.
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the handlers call.
+#[derive(Clone)]
+pub struct Services {
+    /// For readiness and the answers kept under idempotency keys.
+    pub store: Store,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Who has an account.
+    pub accounts: Accounts,
+    /// Who is logged in.
+    pub sessions: Sessions,
+    /// What conversations hold.
+    pub conversations: Conversations,
+    /// The hub, where acts go.
+    pub port: Arc<dyn HubPort>,
+    /// The metrics' text.
+    pub metrics: MetricsText,
+}
+
+/// How often one may ask, in requests a minute; `None` switches a limit off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimits {
+    /// `POST /auth/*`, per address.
+    pub auth_per_minute: Option<u32>,
+    /// All that needs a login, per person.
+    pub general_per_minute: Option<u32>,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self { auth_per_minute: Some(30), general_per_minute: Some(600) }
+    }
+}
+
+/// When the refresh cookie is marked `Secure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CookieSecure {
+    /// Always: clients reach it by HTTPS alone.
+    Always,
+    /// But for plain HTTP to a loopback name from a loopback address, so that a first try needs no certificate.
+    #[default]
+    UnlessLoopback,
+}
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The limits as `GET /limits` tells them.
+    pub limits: Limits,
+    /// How often one may ask.
+    pub rate_limits: RateLimits,
+    /// Origins of other sites whose pages may call, exactly as browsers spell them: `https://chat.example`.
+    pub allowed_origins: Vec<String>,
+    /// When the refresh cookie is marked `Secure`.
+    pub cookie_secure: CookieSecure,
+    /// From a request's head to its answer.
+    pub deadline: Duration,
+    /// From a request's head to the end of its body.
+    pub body_deadline: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            rate_limits: RateLimits::default(),
+            allowed_origins: Vec::new(),
+            cookie_secure: CookieSecure::default(),
+            deadline: Duration::from_secs(30),
+            body_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What every handler shares.
+#[derive(Clone)]
+pub struct RestState {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    services: Services,
+    settings: Settings,
+    idempotency: Table<IdempotencyKeys>,
+    throttle: Throttle,
+}
+
+impl RestState {
+    /// The state over these services, with these settings.
+    #[must_use]
+    pub fn new(services: Services, settings: Settings) -> Self {
+        let idempotency = Table::new(Arc::clone(&services.store.records));
+        let throttle = Throttle::new(settings.rate_limits);
+        Self { inner: Arc::new(Inner { services, settings, idempotency, throttle }) }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.inner.services
+    }
+
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.inner.services.accounts
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.inner.services.sessions
+    }
+
+    pub(crate) fn conversations(&self) -> &Conversations {
+        &self.inner.services.conversations
+    }
+
+    pub(crate) fn port(&self) -> &dyn HubPort {
+        self.inner.services.port.as_ref()
+    }
+
+    pub(crate) fn idempotency(&self) -> &Table<IdempotencyKeys> {
+        &self.inner.idempotency
+    }
+
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.inner.throttle
+    }
+}
