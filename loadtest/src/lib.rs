@@ -4,3 +4,8 @@
 //! compares what was sent with what was seen, by the names of the promises. Both also serve other crates' tests.
 
 pub mod client;
+pub mod host;
+pub mod ledger;
+pub mod measure;
+pub mod pacer;
+pub mod report;

@@ -2,11 +2,13 @@
 //!
 //! Shared by all sockets of the person. Renewal is single-flight: of many sockets whose token ends at once, one asks.
 
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use hubbub_protocol::error::Param;
 use hubbub_protocol::frame::server::Event;
-use hubbub_protocol::{ConversationId, Sequence, UserId, limits};
+use hubbub_protocol::{ConversationId, ErrorBody, Sequence, UserId, limits};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -28,7 +30,7 @@ macro_rules! patiently {
             tries += 1;
             match $call.await {
                 Err(ClientError::Refused { error, .. }) if error.retryable && tries < TRIES => {
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep(asked_pause(&error).unwrap_or(pause)).await;
                     pause = (pause * 2).min(Duration::from_secs(2));
                 }
                 outcome => break outcome,
@@ -37,10 +39,20 @@ macro_rules! patiently {
     }};
 }
 
+/// The pause that a refusal asks for.
+fn asked_pause(error: &ErrorBody) -> Option<Duration> {
+    match error.params.get("retry_after")? {
+        Param::Number(seconds) => Some(Duration::from_secs(*seconds)),
+        Param::Text(_) => None,
+    }
+}
+
 /// A registered person with their tokens.
 #[derive(Debug)]
 pub struct Account {
     target: Target,
+    /// Where they come from: a server limits logins by address, and a load test is many people.
+    source: Option<IpAddr>,
     email: String,
     /// Who they are.
     pub user_id: UserId,
@@ -73,7 +85,6 @@ struct Login<'a> {
 #[derive(Serialize)]
 struct Refresh<'a> {
     refresh_token: &'a str,
-    token_transport: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -129,7 +140,13 @@ impl Account {
     /// # Errors
     ///
     /// [`ClientError`]: refused for good, lost or unreadable.
-    pub async fn register(http: &mut Http, target: &Target, email: &str, name: &str) -> Result<Self, ClientError> {
+    pub async fn register(
+        target: &Target,
+        source: Option<IpAddr>,
+        email: &str,
+        name: &str,
+    ) -> Result<Self, ClientError> {
+        let mut http = Http::from_source(target.clone(), source);
         let body = Registration { email, account_password: PASSWORD, display_name: name, token_transport: "body" };
         let asked = Instant::now();
         let answer: Answer<LoggedIn> = patiently!(http.post("/auth/register", None, &body))?;
@@ -139,11 +156,17 @@ impl Account {
             .ok_or_else(|| ClientError::Unreadable("/auth/register answered without user_id".to_owned()))?;
         Ok(Self {
             target: target.clone(),
+            source,
             email: email.to_owned(),
             user_id,
             tokens: Mutex::new(answer.data.tokens(asked)),
             renewing: Semaphore::new(1),
         })
+    }
+
+    /// A REST caller that comes from where this person does.
+    pub fn http(&self) -> Http {
+        Http::from_source(self.target.clone(), self.source)
     }
 
     /// The access token as it is now.
@@ -181,12 +204,12 @@ impl Account {
     }
 
     async fn renew(&self) -> Result<String, ClientError> {
-        let mut http = Http::new(self.target.clone());
+        let mut http = self.http();
         let refresh = self.tokens.lock().unwrap_or_else(PoisonError::into_inner).refresh.clone();
         let asked = Instant::now();
         let renewed: Result<Answer<LoggedIn>, ClientError> = match &refresh {
             Some(refresh) => {
-                let body = Refresh { refresh_token: refresh, token_transport: "body" };
+                let body = Refresh { refresh_token: refresh };
                 http.post("/auth/refresh", None, &body).await
             }
             None => self.login(&mut http).await,

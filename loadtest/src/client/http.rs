@@ -3,7 +3,7 @@
 //! Owned by whoever asks; no task of its own: the connection is driven while a request waits. Leaves retrying to the
 //! caller, as only the caller knows whether a request may be repeated.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::ClientError;
+use super::socket::connect;
 
 /// The longest answer that is read: a page of 200 of the largest payloads in base64, and their other fields.
 const MAX_ANSWER_BYTES: usize = 24 * 1024 * 1024;
@@ -73,6 +74,7 @@ struct Kept {
 /// A REST caller with one connection, opened at the first request and again after it was lost.
 pub struct Http {
     target: Target,
+    source: Option<IpAddr>,
     kept: Option<Kept>,
 }
 
@@ -97,7 +99,12 @@ struct Refusal {
 impl Http {
     /// A caller of this server. Nothing is opened yet.
     pub const fn new(target: Target) -> Self {
-        Self { target, kept: None }
+        Self { target, source: None, kept: None }
+    }
+
+    /// A caller that comes from this address, where the server counts by address.
+    pub const fn from_source(target: Target, source: Option<IpAddr>) -> Self {
+        Self { target, source, kept: None }
     }
 
     /// Asks for a resource.
@@ -181,7 +188,7 @@ impl Http {
         if let Some(kept) = self.kept.take().filter(|kept| !kept.requests.is_closed()) {
             return Ok(kept);
         }
-        let stream = TcpStream::connect(self.target.address).await?;
+        let stream = connect(self.target.address, self.source, None).await?;
         stream.set_nodelay(true)?;
         let (requests, wire) = handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
         Ok(Kept { requests, wire: Box::pin(wire) })

@@ -123,7 +123,7 @@ impl Socket {
     }
 
     async fn upgrade(target: &Target, options: &SocketOptions) -> Result<Self, ClientError> {
-        let tcp = connect(target.address, options).await?;
+        let tcp = connect(target.address, options.source, options.receive_buffer).await?;
         tcp.set_nodelay(true)?;
         let mut request = format!("ws://{}{}", target.authority, options.door)
             .into_client_request()
@@ -241,12 +241,17 @@ impl Socket {
     }
 }
 
-async fn connect(address: SocketAddr, options: &SocketOptions) -> Result<TcpStream, ClientError> {
+/// A TCP connection from an address of choice.
+pub(crate) async fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    receive_buffer: Option<u32>,
+) -> Result<TcpStream, ClientError> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(bytes) = options.receive_buffer {
+    if let Some(bytes) = receive_buffer {
         socket.set_recv_buffer_size(bytes)?;
     }
-    if let Some(source) = options.source {
+    if let Some(source) = source {
         socket.bind(SocketAddr::new(source, 0))?;
     }
     Ok(socket.connect(address).await?)

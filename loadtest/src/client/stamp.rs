@@ -98,6 +98,12 @@ pub fn fingerprint(bytes: &[u8]) -> u64 {
     state
 }
 
+/// What a message says, in one number: its sender's id of it and its payload.
+#[must_use]
+pub fn content(id: Option<ClientMessageId>, payload: &[u8]) -> u64 {
+    mix(fingerprint(payload), id.map_or(0, |id| fingerprint(id.as_bytes())))
+}
+
 /// One step of mixing (the multiply and fold of wyhash).
 #[must_use]
 pub fn mix(state: u64, word: u64) -> u64 {

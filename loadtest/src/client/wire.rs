@@ -71,8 +71,7 @@ impl Seen {
         client_message_id: Option<ClientMessageId>,
         payload: &[u8],
     ) -> Self {
-        let id = client_message_id.map_or(0, |id| stamp::fingerprint(id.as_bytes()));
-        let fingerprint = stamp::mix(stamp::mix(stamp::fingerprint(payload), id), sequence.get());
+        let fingerprint = stamp::mix(stamp::content(client_message_id, payload), sequence.get());
         Self { conversation_id, sequence, client_message_id, stamp: Stamp::read(payload), fingerprint }
     }
 }
