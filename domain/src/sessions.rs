@@ -1,68 +1,196 @@
-//! skeleton
-use crate::{identity::Caller, tokens::KeyRing};
-use hubbub_protocol::{DeviceId, ErrorBody, SessionId, UserId};
-use hubbub_storage::{clock::Clock, store::Store};
+//! Logins: opening, refreshing with rotation and reuse detection, ending, and who an access token stands for.
+//!
+//! A session is one row, and a token is good while its row is: ending a session deletes the row, so that one read tells.
+//! Keeps MEMBERS-ONLY (an ended session is refused at once, everywhere) and BOUNDED (sessions of a person).
+//! Leaves to its callers to end the sockets of the sessions it says have ended.
+
+mod refresh;
+
+use std::fmt;
 use std::sync::Arc;
+
+use hubbub_protocol::limits::MAX_NAME_BYTES;
+use hubbub_protocol::member::SenderType;
+use hubbub_protocol::{DeviceId, ErrorBody, ErrorCode, SessionId, Timestamp, UserId};
+use hubbub_storage::clock::Clock;
+use hubbub_storage::error::StoreResult;
+use hubbub_storage::families::sessions::{Session, Sessions as SessionRows};
+use hubbub_storage::families::user_sessions::{SessionOf, UserSessions};
+use hubbub_storage::records::{Expect, Table, Written};
+use hubbub_storage::store::Store;
+
+use crate::identity::Caller;
+use crate::refusal::{never_stored, refusal};
+use crate::tokens::{ACCESS_LIFE_MS, KeyRing, expired, invalid};
+
+pub use refresh::{RefreshError, Refreshed};
+
+/// Sessions of one person: phones, desktops and browsers with room to spare. The next login ends the oldest.
+pub const MAX_SESSIONS_PER_USER: usize = 20;
+
+/// How long a refresh token works when it is not used: 30 days.
+pub const REFRESH_LIFE_MS: i64 = 30 * DAY_MS;
+
+/// How long a session lasts at most, however often it is refreshed: 90 days.
+pub const SESSION_LIFE_MS: i64 = 90 * DAY_MS;
+
+const DAY_MS: i64 = 86_400_000;
+
 /// The device a login comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Device {
-    /// id
+    /// Its id, if the client has kept one from an earlier login; a new one is given if not.
     pub id: Option<DeviceId>,
-    /// name
+    /// What the client calls it; may be empty.
     pub name: String,
 }
-/// What a login gives.
+
+/// What a login or a refresh gives.
 #[derive(Clone)]
 pub struct Tokens {
-    /// caller
+    /// Whom the access token names.
     pub caller: Caller,
-    /// access
+    /// For `Authorization: Bearer` and the first frame of a socket.
     pub access_token: String,
-    /// refresh
+    /// For the refresh cookie. Good once, and then for [`refresh::GRACE_MS`] for the same answer again.
     pub refresh_token: String,
-    /// seconds
+    /// How long the access token works.
     pub expires_in_seconds: u64,
+    /// Sessions that this login ended because there were too many: end their sockets.
+    pub ended: Vec<SessionId>,
 }
-/// What a refresh gives.
-pub type Refreshed = Tokens;
-/// Why a refresh was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefreshError {
-    /// body
-    pub body: ErrorBody,
-    /// the session that this reuse revoked: end its sockets
-    pub revoked: Option<SessionId>,
+
+/// Shows whose they are, and neither token.
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("caller", &self.caller).field("ended", &self.ended).finish_non_exhaustive()
+    }
 }
-/// Logins.
+
+/// Logins over a store. Cheap to clone.
 #[derive(Clone)]
-pub struct Sessions {}
-#[expect(
-    clippy::todo,
-    clippy::unused_async,
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    reason = "skeleton"
-)]
+pub struct Sessions {
+    rows: Table<SessionRows>,
+    of_user: Table<UserSessions>,
+    clock: Arc<dyn Clock>,
+    keys: Arc<KeyRing>,
+}
+
 impl Sessions {
-    /// new
+    /// Those of this store, with tokens of these keys.
     #[must_use]
-    pub fn new(_store: Store, _clock: Arc<dyn Clock>, _keys: Arc<KeyRing>) -> Self {
-        todo!()
+    #[expect(clippy::needless_pass_by_value, reason = "a store is a bundle of handles, passed as such everywhere")]
+    pub fn new(store: Store, clock: Arc<dyn Clock>, keys: Arc<KeyRing>) -> Self {
+        let rows = Table::new(Arc::clone(&store.records));
+        Self { rows, of_user: Table::new(Arc::clone(&store.records)), clock, keys }
     }
-    /// open
-    pub async fn open(&self, _user_id: UserId, _device: Device) -> Result<Tokens, ErrorBody> {
-        todo!()
+
+    /// Logs a person in, whose password or other proof the caller has checked.
+    ///
+    /// # Errors
+    ///
+    /// `too_large` or `validation_failed` for the device's name; the store's refusals.
+    pub async fn open(&self, user_id: UserId, device: Device) -> Result<Tokens, ErrorBody> {
+        check_device_name(&device.name)?;
+        let (now, session_id) = (self.clock.now(), SessionId::generate());
+        let session = Session {
+            user_id,
+            device_id: device.id.unwrap_or_else(DeviceId::generate),
+            device_name: device.name,
+            generation: 0,
+            rotated_at: now,
+            created_at: now,
+            expires_at: now.plus_ms(SESSION_LIFE_MS),
+            revoked_at: None,
+        };
+        // The list is written first, so that no session is missing from it.
+        let listed = SessionOf { created_at: now };
+        self.of_user.put(&user_id, &session_id, &listed, Expect::Any).await.map_err(|error| never_stored(&error))?;
+        let written = self.rows.put(&session_id, &(), &session, Expect::Absent).await;
+        if let Written::Conflict(_) = written.map_err(|error| refusal(&error))? {
+            return Err(ErrorBody::new(ErrorCode::Internal, "a new session's id was taken: log in again"));
+        }
+        let ended = self.end_oldest(user_id).await.map_err(|error| refusal(&error))?;
+        Ok(Tokens { ended, ..self.tokens(session_id, &session, now)? })
     }
-    /// refresh
-    pub async fn refresh(&self, _refresh_token: &str) -> Result<Refreshed, RefreshError> {
-        todo!()
+
+    /// Ends a session: none of its tokens works from now on. Ending one that has ended is no mistake.
+    ///
+    /// # Errors
+    ///
+    /// The store's refusals; the session may then still stand.
+    pub async fn revoke(&self, session_id: SessionId) -> Result<(), ErrorBody> {
+        let Some(row) = self.rows.get(&session_id, &()).await.map_err(|error| never_stored(&error))? else {
+            return Ok(());
+        };
+        self.end(row.value.user_id, session_id).await.map_err(|error| refusal(&error))
     }
-    /// revoke
-    pub async fn revoke(&self, _session_id: SessionId) -> Result<(), ErrorBody> {
-        todo!()
+
+    /// Who is calling: the token is ours and its time is now, and its session stands. One read.
+    ///
+    /// # Errors
+    ///
+    /// `expired_token`, `invalid_token`, or the store's refusals.
+    pub async fn authenticate(&self, access_token: &str) -> Result<Caller, ErrorBody> {
+        let now = self.clock.now();
+        let caller = self.keys.verify(access_token, now)?;
+        let row = self.rows.get(&caller.session_id, &()).await.map_err(|error| never_stored(&error))?;
+        let session = row.ok_or_else(invalid)?.value;
+        if session.user_id != caller.user_id || session.revoked_at.is_some() {
+            return Err(invalid());
+        }
+        if session.expires_at <= now {
+            return Err(expired());
+        }
+        Ok(caller)
     }
-    /// authenticate
-    pub async fn authenticate(&self, _access_token: &str) -> Result<Caller, ErrorBody> {
-        todo!()
+
+    fn tokens(&self, session_id: SessionId, session: &Session, now: Timestamp) -> Result<Tokens, ErrorBody> {
+        let expires_at = now.plus_ms(ACCESS_LIFE_MS).min(session.expires_at);
+        let caller = Caller {
+            user_id: session.user_id,
+            session_id,
+            device_id: session.device_id,
+            kind: SenderType::Human,
+            expires_at,
+        };
+        Ok(Tokens {
+            caller,
+            access_token: self.keys.issue(&caller, now)?,
+            refresh_token: self.keys.refresh_token(session_id, session.generation),
+            expires_in_seconds: (expires_at.as_ms() - now.as_ms()).unsigned_abs() / 1000,
+            ended: Vec::new(),
+        })
     }
+
+    /// The session first, its place on the list after it: what is on no list can still be ended by its token alone.
+    async fn end(&self, user_id: UserId, session_id: SessionId) -> StoreResult<()> {
+        self.rows.delete(&session_id, &(), Expect::Any).await?;
+        self.of_user.delete(&user_id, &session_id, Expect::Any).await?;
+        Ok(())
+    }
+
+    /// Session ids are in the order of their making, so the first on the list are the oldest.
+    async fn end_oldest(&self, user_id: UserId) -> StoreResult<Vec<SessionId>> {
+        let listed = self.of_user.list(&user_id, None, 2 * MAX_SESSIONS_PER_USER).await?;
+        let surplus = listed.len().saturating_sub(MAX_SESSIONS_PER_USER);
+        let oldest: Vec<_> = listed.into_iter().take(surplus).map(|row| row.sort).collect();
+        for session_id in &oldest {
+            self.end(user_id, *session_id).await?;
+        }
+        Ok(oldest)
+    }
+}
+
+fn check_device_name(name: &str) -> Result<(), ErrorBody> {
+    if name.len() > MAX_NAME_BYTES {
+        let message = format!("`device_name` has {} bytes and may have {MAX_NAME_BYTES}: shorten it", name.len());
+        let error = ErrorBody::new(ErrorCode::TooLarge, message).with("field", "device_name");
+        return Err(error.with("limit", "max_name_bytes").with("max", MAX_NAME_BYTES));
+    }
+    if name.chars().any(char::is_control) {
+        let message = "`device_name` holds control characters: leave them out";
+        return Err(ErrorBody::new(ErrorCode::ValidationFailed, message).with("field", "device_name"));
+    }
+    Ok(())
 }
