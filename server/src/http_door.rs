@@ -92,3 +92,113 @@ impl HttpDoor for AxumDoor {
         self.open.track_future(self.clone().serve_connection(stream, read, peer)).boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use axum::routing::{get, post};
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::sync::Notify;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const HEAD_DEADLINE: Duration = Duration::from_millis(300);
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const GET: &str = "GET /peer HTTP/1.1\r\nhost: a\r\n";
+
+    /// A connection to a door, whose first bytes were read by somebody else.
+    async fn enter(door: &AxumDoor, read: &str) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, peer) = listener.accept().await.unwrap();
+        tokio::spawn(door.serve(server, Bytes::copy_from_slice(read.as_bytes()), peer));
+        client
+    }
+
+    fn door() -> AxumDoor {
+        let router = Router::new()
+            .route("/peer", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }))
+            .route("/echo", post(|body: String| async move { body }));
+        AxumDoor::new(router, HEAD_DEADLINE)
+    }
+
+    /// Everything until the server closes.
+    async fn answer(client: &mut TcpStream) -> String {
+        let mut answer = Vec::new();
+        let read = timeout(PATIENCE, client.read_to_end(&mut answer)).await.expect("the door closes in time");
+        // A peer that is refused while it still writes may see a reset after the answer.
+        drop(read);
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn bytes_read_before_and_bytes_still_to_come_are_one_request_and_the_peer_is_known() {
+        let door = door();
+        let mut client =
+            enter(&door, "POST /echo HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 6\r\n\r\nabc").await;
+        client.write_all(b"def").await.unwrap();
+        let echoed = answer(&mut client).await;
+        assert!(echoed.starts_with("HTTP/1.1 200") && echoed.ends_with("\r\n\r\nabcdef"), "{echoed}");
+
+        let mut client = enter(&door, &format!("{GET}connection: close\r\n\r\n")).await;
+        let told = answer(&mut client).await;
+        assert!(told.ends_with(&client.local_addr().unwrap().to_string()), "{told}");
+    }
+
+    #[tokio::test]
+    async fn bounded_more_headers_or_a_longer_head_than_the_limit_are_answered_431() {
+        let door = door();
+        let many = "x: y\r\n".repeat(MAX_HEADERS);
+        let long = format!("x: {}\r\n", "y".repeat(MAX_BUFFER_BYTES));
+        for headers in [many, long] {
+            let mut client = enter(&door, GET).await;
+            client.write_all(headers.as_bytes()).await.unwrap();
+            client.write_all(b"\r\n").await.unwrap();
+            let refused = answer(&mut client).await;
+            assert!(refused.starts_with("HTTP/1.1 431"), "BOUNDED: {refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bounded_silent_half_and_idle_peers_and_those_that_speak_http_2_are_closed_within_the_head_deadline() {
+        let door = door();
+        for read in ["", GET, &format!("{GET}\r\n"), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            let since = Instant::now();
+            let mut client = enter(&door, read).await;
+            answer(&mut client).await;
+            assert!(since.elapsed() < HEAD_DEADLINE * 10, "BOUNDED: {read:?} stayed for {:?}", since.elapsed());
+        }
+    }
+
+    #[tokio::test]
+    async fn drained_an_answer_under_way_is_finished_and_idle_connections_are_closed() {
+        let (begun, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let notes = (Arc::clone(&begun), Arc::clone(&may_end));
+        let slow = get(move || {
+            let (begun, may_end) = notes.clone();
+            async move {
+                begun.notify_one();
+                may_end.notified().await;
+                "done"
+            }
+        });
+        let door = AxumDoor::new(Router::new().route("/slow", slow), PATIENCE);
+        let mut idle = enter(&door, "").await;
+        let mut busy = enter(&door, "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        begun.notified().await;
+        let finishing = tokio::spawn({
+            let door = door.clone();
+            async move { door.finish().await }
+        });
+        assert_eq!(answer(&mut idle).await, "");
+        assert!(!finishing.is_finished(), "DRAINED: somebody still waits for an answer");
+        may_end.notify_one();
+        let answered = answer(&mut busy).await;
+        assert!(answered.ends_with("done"), "DRAINED: {answered}");
+        timeout(PATIENCE, finishing).await.expect("all have ended").unwrap();
+    }
+}

@@ -37,7 +37,7 @@ fn serve(args: ServeArgs) -> ExitCode {
     if let Err(error) = telemetry::start_logging(&config.log.level, config.log.format) {
         return fail(&error);
     }
-    warn_of_few_open_files(&config);
+    raise_open_files(&config);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -48,11 +48,15 @@ fn serve(args: ServeArgs) -> ExitCode {
     }
 }
 
-fn warn_of_few_open_files(config: &Config) {
+fn raise_open_files(config: &Config) {
     let limit = open_files::raise_limit();
     let wanted = u64::try_from(config.hub.max_connections).unwrap_or(u64::MAX);
     if let Some(limit) = limit.filter(|limit| *limit <= wanted) {
-        tracing::warn!(limit, wanted, "fewer open files are allowed than hub.max_connections");
+        tracing::info!(
+            limit,
+            wanted,
+            "the system's limit of open files is below hub.max_connections, so it comes first"
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Config, Setting, Source, Sources};
 
 /// How wide a comment may get.
-const COMMENT_COLUMNS: usize = 110;
+const COMMENT_COLUMNS: usize = 118;
 
 /// The head of the example file.
 const EXAMPLE_HEAD: &str = "\
@@ -51,20 +51,21 @@ fn written(head: &str, settings: &[Setting], remark: impl Fn(&Setting) -> String
     text
 }
 
-/// What a setting does and takes, in lines.
+/// What a setting does and what it takes, in lines.
 fn comment(setting: &Setting) -> String {
-    let words = format!("{} Takes {}.", setting.purpose, setting.wants);
     let mut lines = String::new();
-    let mut line = String::from("#");
-    for word in words.split_whitespace() {
-        if line.len() + 1 + word.len() > COMMENT_COLUMNS {
-            append(&mut lines, format_args!("{line}\n"));
-            line = String::from("#");
+    for sentence in [setting.purpose.to_owned(), format!("Takes {}.", setting.wants)] {
+        let mut line = String::from("#");
+        for word in sentence.split_whitespace() {
+            if line.len() + 1 + word.len() > COMMENT_COLUMNS {
+                append(&mut lines, format_args!("{line}\n"));
+                line = String::from("#");
+            }
+            line.push(' ');
+            line.push_str(word);
         }
-        line.push(' ');
-        line.push_str(word);
+        append(&mut lines, format_args!("{line}\n"));
     }
-    append(&mut lines, format_args!("{line}\n"));
     lines
 }
 
