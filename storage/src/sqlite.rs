@@ -1,13 +1,51 @@
 //! The default backend: SQLite in a folder, nothing to install.
 //!
-//! Being filled: the signatures below stay.
+//! ```text
+//! DATA/lock      held while a process has the folder open
+//! DATA/open      there while it is open, and after a stop that was no close
+//! DATA/log.db    the conversations' logs, by arrival, and the client ids that are stored   (writer thread, readers)
+//! DATA/meta.db   the record families and the claims                                        (writer thread, readers)
+//! ```
+//!
+//! One writer thread a file commits in groups and answers after the sync (DURABLE); reading threads have connections of
+//! their own; async threads only hand over and wait for answers. Every queue is bounded (BOUNDED). A failed write or sync
+//! stops the store for good. Every record, row and claim has a checksum: what is damaged is refused, never served, and
+//! the rest stays up.
 
-use std::path::{Path, PathBuf};
+mod check;
+mod connection;
+mod engine;
+mod error;
+mod folder;
+mod life;
+mod log;
+mod queue;
+mod reader;
+mod records;
+mod schema;
+mod verify;
+mod writer;
 
-use crate::error::Reason;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+pub use self::check::Recovered;
+use self::connection::WriteConnection;
+use self::engine::{SqliteEngine, Threads};
+pub use self::error::OpenError;
+use self::error::opening;
+use self::folder::Folder;
+use self::life::Life;
+use self::log::SqliteLog;
+use self::reader::Readers;
+use self::records::SqliteRecords;
+use self::schema::{FileDef, LOG, META};
+pub use self::verify::{Problem, VerifyError, VerifySummary, verify};
 use crate::store::Store;
 
-/// Where the store is and how large its parts are.
+/// Where the store is and how many threads read it.
 #[derive(Debug, Clone)]
 pub struct SqliteConfig {
     /// The folder; made if it is not there.
@@ -27,70 +65,10 @@ impl SqliteConfig {
 
 /// An open store.
 pub struct Opened {
-    /// The store.
+    /// The store. Close it by its engine; dropped without that, it counts as an unclean stop.
     pub store: Store,
-    /// What was looked at because the last process did not close it; `None` after a clean stop.
+    /// What was checked because the last process did not close the folder; `None` after a clean stop.
     pub recovered: Option<Recovered>,
-}
-
-/// What the check after an unclean stop looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Recovered {
-    /// The newest log records whose bytes, place and neighbours were checked.
-    pub records_checked: u64,
-    /// How long it took, in milliseconds.
-    pub elapsed_ms: u64,
-}
-
-/// Why a store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it open.
-    #[error("the data folder {} is in use by another process", dir.display())]
-    InUse {
-        /// The folder.
-        dir: PathBuf,
-    },
-    /// A later Hubbub wrote it.
-    #[error("{file} was written by a newer Hubbub: its form is {found}, this one knows forms up to {supported}")]
-    Newer {
-        /// Which file.
-        file: &'static str,
-        /// The form that it has.
-        found: u32,
-        /// The latest form known here.
-        supported: u32,
-    },
-    /// A file of that name is there, but none of ours.
-    #[error("{file} is no file of Hubbub's")]
-    Foreign {
-        /// Which file.
-        file: &'static str,
-    },
-    /// The check after an unclean stop found damage.
-    #[error("{file} is damaged: {reason}")]
-    Damaged {
-        /// Which file.
-        file: &'static str,
-        /// What is wrong.
-        reason: Reason,
-    },
-    /// The operating system refused.
-    #[error("cannot use {}", path.display())]
-    Io {
-        /// The path.
-        path: PathBuf,
-        /// Its words.
-        source: std::io::Error,
-    },
-    /// The engine refused.
-    #[error("cannot open {file}: {reason}")]
-    Engine {
-        /// Which file.
-        file: &'static str,
-        /// Its words.
-        reason: Reason,
-    },
 }
 
 /// Opens the store in a folder, brings its files to the newest form, and checks them after an unclean stop.
@@ -101,55 +79,36 @@ pub enum OpenError {
 ///
 /// [`OpenError`] says what to do about it.
 pub fn open(config: &SqliteConfig) -> Result<Opened, OpenError> {
-    Err(OpenError::InUse { dir: config.dir.clone() })
-}
-
-/// What a check of a whole store counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct VerifySummary {
-    /// Conversations.
-    pub conversations: u64,
-    /// Records in their logs.
-    pub log_records: u64,
-    /// Client ids that are kept (ONCE).
-    pub client_ids: u64,
-    /// Rows of the record families.
-    pub rows: u64,
-    /// Claims.
-    pub claims: u64,
-}
-
-/// Something wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Which file.
-    pub file: &'static str,
-    /// Where in it, and what.
-    pub what: String,
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.file, self.what)
+    let dir = &config.dir;
+    let folder = Arc::new(Folder::lock(dir)?);
+    let log = schema::open_writer(&LOG, dir)?;
+    let mut meta = schema::open_writer(&META, dir)?;
+    schema::make_families(&mut meta)?;
+    // The mark comes after the files: a folder that cannot be opened is left as it was.
+    let unclean = folder.mark_open()?;
+    let recovered = if unclean { Some(check::after_unclean_stop(&log, &meta, dir)?) } else { None };
+    if let Some(recovered) = &recovered {
+        let Recovered { log_records_checked, meta_checked, elapsed_ms } = *recovered;
+        tracing::warn!(log_records_checked, meta_checked, elapsed_ms, "the last stop was no close; the store is sound");
     }
+    start(config, folder, log, meta).map(|store| Opened { store, recovered })
 }
 
-/// Why a check of a whole store did not pass.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// It could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// It is damaged.
-    #[error("the store is damaged in {} places", .0.len())]
-    Damaged(Vec<Problem>),
-}
-
-/// Checks a whole store that no process has open; changes nothing.
-///
-/// # Errors
-///
-/// [`VerifyError`].
-pub fn verify(dir: &Path) -> Result<VerifySummary, VerifyError> {
-    Err(VerifyError::Open(OpenError::InUse { dir: dir.to_path_buf() }))
+fn start(config: &SqliteConfig, folder: Arc<Folder>, log: Connection, meta: Connection) -> Result<Store, OpenError> {
+    let dir = &config.dir;
+    let life = Arc::new(Life::new());
+    let writing = |file: &FileDef, connection| WriteConnection::new(connection).map_err(opening(file.name));
+    let threads = |source| OpenError::Io { path: dir.clone(), source };
+    let (log_readers, mut readers) = Readers::start(&LOG, dir, config.log_readers, &life, &folder)?;
+    let (meta_readers, more_readers) = Readers::start(&META, dir, config.record_readers, &life, &folder)?;
+    readers.extend(more_readers);
+    let (log, log_writer) =
+        SqliteLog::start(writing(&LOG, log)?, log_readers, Arc::clone(&life), Arc::clone(&folder)).map_err(threads)?;
+    let (records, meta_writer) =
+        SqliteRecords::start(writing(&META, meta)?, meta_readers, Arc::clone(&life), Arc::clone(&folder))
+            .map_err(threads)?;
+    let (log, records) = (Arc::new(log), Arc::new(records));
+    let threads = Threads { readers, writers: vec![log_writer, meta_writer] };
+    let engine = SqliteEngine::new(life, Arc::clone(&log), Arc::clone(&records), threads, folder);
+    Ok(Store { log, records, engine: Arc::new(engine) })
 }

@@ -1,0 +1,81 @@
+//! The data folder: one process at a time, and a mark that tells whether the last one closed it.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::error::OpenError;
+
+/// Held locked while the folder is open; its content says nothing.
+const LOCK: &str = "lock";
+/// There while the folder is open, and after a stop that was no close.
+const MARK: &str = "open";
+
+/// A folder that this process has to itself.
+pub(super) struct Folder {
+    dir: PathBuf,
+    lock: Mutex<Option<File>>,
+}
+
+impl Folder {
+    /// Makes the folder if need be, and locks it.
+    pub(super) fn lock(dir: &Path) -> Result<Self, OpenError> {
+        make(dir).map_err(io_at(dir))?;
+        Self::lock_existing(dir)
+    }
+
+    /// Locks a folder that is there.
+    pub(super) fn lock_existing(dir: &Path) -> Result<Self, OpenError> {
+        let path = dir.join(LOCK);
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_at(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { dir: dir.to_path_buf(), lock: Mutex::new(Some(file)) }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_path_buf() }),
+            Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+        }
+    }
+
+    /// Leaves the mark. Whether it was there already: the last process did not close the folder.
+    pub(super) fn mark_open(&self) -> Result<bool, OpenError> {
+        let path = self.dir.join(MARK);
+        let unclean = path.try_exists().map_err(io_at(&path))?;
+        if !unclean {
+            File::create(&path).and_then(|file| file.sync_all()).map_err(io_at(&path))?;
+            self.sync().map_err(io_at(&self.dir))?;
+        }
+        Ok(unclean)
+    }
+
+    /// Takes the mark away and lets others in. Only after every file was synced and closed.
+    pub(super) fn mark_closed(&self) -> io::Result<()> {
+        std::fs::remove_file(self.dir.join(MARK))?;
+        self.sync()?;
+        self.unlock();
+        Ok(())
+    }
+
+    /// Lets others in, the mark left as it is.
+    pub(super) fn unlock(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Makes the names of new files durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        File::open(&self.dir)?.sync_all()
+    }
+}
+
+/// Only its owner may look inside.
+fn make(dir: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_path_buf();
+    move |source| OpenError::Io { path, source }
+}
