@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, CookieSecure, RestSection, StoreKind};
-use crate::http_door::AxumDoor;
+use crate::http_door::{AxumDoor, Deadlines};
 use crate::hub_port::LocalHub;
 use crate::keys;
 use crate::start_error::StartError;
@@ -36,7 +36,10 @@ use crate::telemetry::Numbers;
 /// hold is tried again by the client's system a second later. The system's own limit may be lower.
 const LISTEN_QUEUE: u32 = 4096;
 
-/// How often recorded numbers are taken in: a thousand deliveries a millisecond would be a million samples by then.
+/// An HTTP peer that takes not one byte of its answer for so long is gone.
+const TAKING_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often recorded numbers are taken in: each histogram keeps its samples one by one until then (BOUNDED).
 const TAKE_IN_EVERY: Duration = Duration::from_secs(1);
 
 /// A Hubbub that accepts connections.
@@ -47,6 +50,8 @@ pub struct App {
     store: Store,
     tasks: TaskTracker,
     stopping: CancellationToken,
+    /// Cancelled when nobody accepts connections any more, for whatever reason.
+    deaf: CancellationToken,
 }
 
 impl App {
@@ -78,17 +83,23 @@ impl App {
             metrics: Arc::new(move || rendered.render()),
         };
         let router = hubbub_rest::router(RestState::new(services, rest_settings(&config.rest, &config.hub)));
-        let door = AxumDoor::new(router, config.hub.head_deadline);
+        let deadlines = Deadlines { head: config.hub.head_deadline, taking: TAKING_DEADLINE };
+        let door = AxumDoor::new(router, deadlines);
         let listener = socket.listen(LISTEN_QUEUE).map_err(|error| not_listening(config.listen, error))?;
         let address = listener.local_addr().map_err(|error| not_listening(config.listen, error))?;
-        let app = Self { address, hub, door, store, tasks: TaskTracker::new(), stopping: CancellationToken::new() };
+        let (stopping, deaf) = (CancellationToken::new(), CancellationToken::new());
+        let app = Self { address, hub, door, store, tasks: TaskTracker::new(), stopping, deaf };
         app.spawn_tasks(listener, numbers);
         Ok(app)
     }
 
     fn spawn_tasks(&self, listener: TcpListener, numbers: Numbers) {
         let (hub, door) = (self.hub.clone(), Arc::new(self.door.clone()));
-        self.tasks.spawn(async move { hub.serve(listener, door).await });
+        let deaf = self.deaf.clone().drop_guard();
+        self.tasks.spawn(async move {
+            hub.serve(listener, door).await;
+            drop(deaf);
+        });
         self.tasks.spawn(self.stopping.clone().run_until_cancelled_owned(async move {
             loop {
                 tokio::time::sleep(TAKE_IN_EVERY).await;
@@ -111,6 +122,17 @@ impl App {
     /// Waits until the store has stopped because of a failed write or sync: then nothing more can be done here.
     pub fn store_stopped(&self) -> BoxFuture<'static, Reason> {
         self.store.engine.stopped()
+    }
+
+    /// Waits until a part has ended that nobody asked to, and tells which: the rest can still be stopped softly.
+    pub fn part_ended(&self) -> impl Future<Output = &'static str> + Send + 'static {
+        let (hub, deaf) = (self.hub.clone(), self.deaf.clone());
+        async move {
+            tokio::select! {
+                () = hub.failed() => "a shard",
+                () = deaf.cancelled() => "the accept loop",
+            }
+        }
     }
 
     /// Tells every client when to come back, answers what was accepted, and closes the store (DRAINED).
@@ -158,8 +180,12 @@ async fn open_store(config: &Config) -> Result<(Store, KeyRing), StartError> {
         StoreKind::Sqlite | StoreKind::Cql => {
             let opened = sqlite::open(&SqliteConfig::at(&data))?;
             if let Some(recovered) = opened.recovered {
-                let (records, elapsed_ms) = (recovered.records_checked, recovered.elapsed_ms);
-                tracing::info!(records, elapsed_ms, "the last process did not close the store; what it left is sound");
+                tracing::info!(
+                    records = recovered.log_records_checked,
+                    all_else = recovered.meta_checked,
+                    elapsed_ms = recovered.elapsed_ms,
+                    "the last process did not close the store; what was checked of it is sound"
+                );
             }
             Ok((opened.store, keys::load_or_make(&data)?))
         }

@@ -3,9 +3,10 @@
 //! The hub accepts connections and reads the first head; what is not its own comes here with the bytes read so far, and
 //! stays for as long as it is kept alive. HTTP/1.1 only: choosing a protocol by looking at the first bytes would wait for
 //! them without a deadline.
-//! Keeps BOUNDED (head bytes, headers, time to a head) and, at a stop, DRAINED: answers under way are finished.
+//! Keeps BOUNDED (head bytes, headers, time to a head, time without a byte taken) and, at a stop, DRAINED: answers under way are finished.
 //! Leaves the limits of bodies and answers to `rest`, and those of connections to the hub.
 
+use std::io::Cursor;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{self, AsyncReadExt};
 use tokio::net::TcpStream;
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
@@ -34,26 +36,36 @@ const MAX_HEADERS: usize = 64;
 /// head is answered 431.
 const MAX_BUFFER_BYTES: usize = 16 * 1024;
 
+/// How long a connection may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadlines {
+    /// To a whole head; to the next one, of a kept connection.
+    pub(crate) head: Duration,
+    /// To take the next bytes of its answer, where none more fit in between.
+    pub(crate) taking: Duration,
+}
+
 /// The door, with everybody who came in by it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct AxumDoor {
     router: Router,
     http: http1::Builder,
+    taking: Duration,
     closing: CancellationToken,
     open: TaskTracker,
 }
 
 impl AxumDoor {
-    /// A door to these routes. A head, the next one of a kept connection too, has to come within `head_deadline`.
-    pub(crate) fn new(router: Router, head_deadline: Duration) -> Self {
+    /// A door to these routes.
+    pub(crate) fn new(router: Router, deadlines: Deadlines) -> Self {
         let mut http = http1::Builder::new();
         // Without a timer hyper's deadline would never strike.
         http.timer(TokioTimer::new())
-            .header_read_timeout(head_deadline)
+            .header_read_timeout(deadlines.head)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_BUFFER_BYTES)
             .keep_alive(true);
-        Self { router, http, closing: CancellationToken::new(), open: TaskTracker::new() }
+        Self { router, http, taking: deadlines.taking, closing: CancellationToken::new(), open: TaskTracker::new() }
     }
 
     /// Closes idle connections, lets answers under way finish, and waits for all (DRAINED).
@@ -65,7 +77,9 @@ impl AxumDoor {
 
     async fn serve_connection(self, stream: TcpStream, read: Bytes, peer: SocketAddr) {
         let (reader, writer) = stream.into_split();
-        let stream = TokioIo::new(io::join(std::io::Cursor::new(read).chain(reader), writer));
+        let mut writer = TimeoutWriter::new(writer);
+        writer.set_timeout(Some(self.taking));
+        let stream = TokioIo::new(io::join(Cursor::new(read).chain(reader), Box::pin(writer)));
         let router = self.router;
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
@@ -106,7 +120,9 @@ mod tests {
 
     use super::*;
 
-    const HEAD_DEADLINE: Duration = Duration::from_millis(300);
+    const DEADLINES: Deadlines = Deadlines { head: Duration::from_millis(300), taking: Duration::from_millis(300) };
+    /// Far more than the system keeps for a connection.
+    const FLOOD_BYTES: usize = 64 * 1024 * 1024;
     const PATIENCE: Duration = Duration::from_secs(20);
     const GET: &str = "GET /peer HTTP/1.1\r\nhost: a\r\n";
 
@@ -121,9 +137,10 @@ mod tests {
 
     fn door() -> AxumDoor {
         let router = Router::new()
+            .route("/flood", get(|| async { vec![b'x'; FLOOD_BYTES] }))
             .route("/peer", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }))
             .route("/echo", post(|body: String| async move { body }));
-        AxumDoor::new(router, HEAD_DEADLINE)
+        AxumDoor::new(router, DEADLINES)
     }
 
     /// Everything until the server closes.
@@ -170,8 +187,17 @@ mod tests {
             let since = Instant::now();
             let mut client = enter(&door, read).await;
             answer(&mut client).await;
-            assert!(since.elapsed() < HEAD_DEADLINE * 10, "BOUNDED: {read:?} stayed for {:?}", since.elapsed());
+            assert!(since.elapsed() < DEADLINES.head * 10, "BOUNDED: {read:?} stayed for {:?}", since.elapsed());
         }
+    }
+
+    #[tokio::test]
+    async fn bounded_a_peer_that_does_not_take_its_answer_is_let_go() {
+        let door = door();
+        let client = enter(&door, "GET /flood HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        // Finishing waits for every answer under way, so it ends only because this one is given up.
+        timeout(PATIENCE, door.finish()).await.expect("BOUNDED: a peer that does not read holds nothing for long");
+        drop(client);
     }
 
     #[tokio::test]
@@ -186,7 +212,8 @@ mod tests {
                 "done"
             }
         });
-        let door = AxumDoor::new(Router::new().route("/slow", slow), PATIENCE);
+        let patient = Deadlines { head: PATIENCE, taking: PATIENCE };
+        let door = AxumDoor::new(Router::new().route("/slow", slow), patient);
         let mut idle = enter(&door, "").await;
         let mut busy = enter(&door, "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;
         begun.notified().await;

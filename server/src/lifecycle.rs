@@ -11,21 +11,27 @@ use crate::app::App;
 use crate::config::{Config, StoreKind};
 use crate::start_error::StartError;
 
-/// How a process ended; its number is the exit code.
+/// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// All was finished and closed.
-    Softly = 0,
+    Softly,
     /// Asked to end before all was finished, or out of time.
-    AtOnce = 1,
+    AtOnce,
+    /// A part ended by itself; the rest was finished and closed.
+    Broken,
     /// The store stopped.
-    ByTheStore = 3,
+    ByTheStore,
 }
 
 impl Ended {
     /// The exit code.
     pub fn code(self) -> u8 {
-        self as u8
+        match self {
+            Self::Softly => 0,
+            Self::AtOnce | Self::Broken => 1,
+            Self::ByTheStore => 3,
+        }
     }
 }
 
@@ -45,11 +51,15 @@ pub async fn run(config: &Config) -> Result<Ended, StartError> {
     announce(&app, config);
     let store_stopped = app.store_stopped();
     tokio::pin!(store_stopped);
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
         reason = &mut store_stopped => end_now(Ended::ByTheStore, &reason),
-        () = signals.next() => {}
-    }
+        part = app.part_ended() => {
+            tracing::error!(part, "a part of the server has ended by itself, so the rest is stopped");
+            Ended::Broken
+        }
+        () = signals.next() => Ended::Softly,
+    };
     let (drain, grace) = (config.stop.drain, config.stop.grace);
     tracing::info!(drain_ms = drain.as_millis(), grace_ms = grace.as_millis(), "stopping");
     let stopped = tokio::select! {
@@ -61,7 +71,7 @@ pub async fn run(config: &Config) -> Result<Ended, StartError> {
     match stopped {
         Ok(Ok(())) => {
             tracing::info!("stopped");
-            Ok(Ended::Softly)
+            Ok(ended)
         }
         Ok(Err(error)) => end_now(Ended::ByTheStore, &error),
         Err(_elapsed) => end_now(Ended::AtOnce, &"the grace period is over (stop.grace_ms)"),

@@ -37,6 +37,7 @@ fn serve(args: ServeArgs) -> ExitCode {
     if let Err(error) = telemetry::start_logging(&config.log.level, config.log.format) {
         return fail(&error);
     }
+    telemetry::log_panics();
     raise_open_files(&config);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -3,9 +3,11 @@
 //! Lines are text on a terminal and JSON elsewhere. Nothing here ever sees a payload or a token: crates log fixed messages
 //! with ids and codes, and foreign crates are kept at `warn` unless they are named.
 
+use std::backtrace::Backtrace;
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
 use std::sync::OnceLock;
+use std::thread;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::level_filters::LevelFilter;
@@ -63,6 +65,19 @@ pub fn start_logging(level: &str, format: LogFormat) -> Result<(), TryInitError>
     };
     let levels = levels(level).unwrap_or_default();
     tracing_subscriber::registry().with(layer.with_filter(levels)).try_init()
+}
+
+/// Has panics logged as all else is, in one line and without what they say: a message that was put together at run time may
+/// quote a payload. Where it happened is enough to find it.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let said = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(not shown)");
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = thread::current().name().unwrap_or("unnamed").to_owned();
+        // Says nothing unless RUST_BACKTRACE is set.
+        let backtrace = Backtrace::capture();
+        tracing::error!(said, at, thread, %backtrace, "a panic: this is a mistake in the program");
+    }));
 }
 
 /// The numbers of this process.

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up; far above what it takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The binary with arguments, about to run.
 pub(crate) struct Hubbub {
@@ -80,16 +80,14 @@ impl Hubbub {
 
     /// Starts it and waits until it says that it is ready.
     pub(crate) fn start(self) -> Running {
-        let started = Instant::now();
         let mut child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let stdout = lines_of(child.stdout.take().expect("stdout is a pipe"));
         let stderr = lines_of(child.stderr.take().expect("stderr is a pipe"));
-        let mut running = Running { child, stdout, stderr, ready_line: String::new(), ready_after: Duration::ZERO };
-        match running.stdout.recv_timeout(PATIENCE) {
-            Ok(line) => running.ready_line = line,
-            Err(_) => panic!("never ready: {}", running.rest_of_log()),
-        }
-        running.ready_after = started.elapsed();
+        let mut running = Running { child, stdout, stderr, ready_line: String::new() };
+        let Ok(ready_line) = running.stdout.recv_timeout(PATIENCE) else {
+            panic!("never ready: {}", running.rest_of_log());
+        };
+        running.ready_line = ready_line;
         running
     }
 
@@ -112,7 +110,6 @@ pub(crate) struct Running {
     stdout: Receiver<String>,
     stderr: Receiver<String>,
     pub(crate) ready_line: String,
-    pub(crate) ready_after: Duration,
 }
 
 impl Running {
@@ -132,10 +129,9 @@ impl Running {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let line = self.stderr.recv_timeout(give_up.saturating_duration_since(Instant::now()));
-            match line {
-                Ok(line) if line.contains(words) => return line,
-                Ok(_) => {}
-                Err(_) => panic!("the log never said {words:?}"),
+            let line = line.unwrap_or_else(|_| panic!("the log never said {words:?}"));
+            if line.contains(words) {
+                return line;
             }
         }
     }
