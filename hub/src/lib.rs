@@ -1,1 +1,43 @@
+//! Live connections and nothing true: if it dies, the store has all.
+//!
+//! ```text
+//!            accept ──▶ login ──▶ connection ─────────── command ───────────┐
+//!   (any thread)       (edge shard's thread: one a socket)                  ▼
+//!                                   ▲                              home shard: HomeCore
+//!                                   │ bytes, encoded once          decide ─▶ append ─▶ commit
+//!                                 outbox                                    │
+//!                                   ▲                                       │ one FIFO a pair of shards:
+//!                         edge shard: EdgeCore ◀────────────────────────────┘ replies, events, edges
+//! ```
+//!
+//! A shard is a thread with a runtime of its own. It is *home* to a disjoint set of conversations (by hash) and *edge* to
+//! the connections it holds. Both halves are plain data, [`shard::home::HomeCore`] and [`shard::edge::EdgeCore`]: input
+//! in, output out, tested without sockets. Only [`shard::task`] awaits.
+//!
+//! | Task | How many | Ends when |
+//! | --- | --- | --- |
+//! | accept loop | one a listener | drained |
+//! | door (head of a request, under a deadline) | one an incoming socket | handed on, refused or late |
+//! | login (on its edge shard) | one a socket | logged in, refused or late |
+//! | connection (on its edge shard) | one a socket | closed |
+//! | replay, history (on its edge shard) | bounded by a semaphore | done |
+//! | shard | one a core | drained, or the hub is dropped |
 
+mod accept;
+mod admission;
+mod command;
+mod config;
+mod connection;
+mod directory;
+mod drain;
+mod error;
+mod frame;
+mod hub;
+mod login;
+mod metrics;
+pub mod shard;
+
+pub use accept::HttpDoor;
+pub use config::HubConfig;
+pub use error::HubError;
+pub use hub::Hub;

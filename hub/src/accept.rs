@@ -1,0 +1,168 @@
+//! The door: takes sockets in, reads each one's request head under a deadline, and sends it the right way.
+//!
+//! `/ws`, `/ws/human` and `/ws/agent` stay with the hub; all else goes to the [`HttpDoor`], with the bytes that were read.
+//! Keeps BOUNDED: connections in all, per address, and of those that have not logged in; a peer that is silent, slow or
+//! half done is gone when its deadline is.
+
+mod head;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use hubbub_protocol::{ErrorBody, ErrorCode};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
+
+use self::head::{Door, MAX_HEAD_BYTES, Upgrade};
+use crate::admission::Permit;
+use crate::hub::Inner;
+use crate::login::Adopted;
+use crate::metrics;
+
+/// After an accept failed (no descriptors left, usually), this long until the next try.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// A peer whose machine vanished is noticed by the kernel after this.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Where requests go that are no WebSocket's.
+pub trait HttpDoor: Send + Sync + 'static {
+    /// Serves a connection whose first bytes were read already, until it ends.
+    fn serve(&self, stream: TcpStream, read: Bytes, peer: SocketAddr) -> BoxFuture<'static, ()>;
+}
+
+/// Takes sockets in until the hub drains.
+pub(crate) async fn run(inner: Arc<Inner>, listener: TcpListener, http: Arc<dyn HttpDoor>) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = inner.shared.draining.cancelled() => return,
+            accepted = take_one(&inner, &listener) => accepted,
+        };
+        let (stream, peer, pending) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (door, http) = (Arc::clone(&inner), Arc::clone(&http));
+        drop(inner.tasks.spawn(async move {
+            if let Err(error) = serve(door, stream, peer, pending, http).await {
+                tracing::debug!(%error, "a connection ended at the door");
+            }
+        }));
+    }
+}
+
+/// A socket, once there is room among those that are not logged in; until then they wait in the listen queue.
+async fn take_one(inner: &Inner, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let pending = Arc::clone(&inner.pending).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, pending))
+}
+
+async fn serve(
+    inner: Arc<Inner>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    pending: OwnedSemaphorePermit,
+    http: Arc<dyn HttpDoor>,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+    let permit = match inner.admission.admit(peer.ip()) {
+        Ok(permit) => permit,
+        Err(limit) => {
+            metrics::refused(limit);
+            let message = format!("this server has as many connections as it takes ({limit}): try again later");
+            let error = ErrorBody::new(ErrorCode::RateLimited, message).with("limit", limit);
+            return refuse(&mut stream, &error, 503).await;
+        }
+    };
+    let deadline = tokio::time::Instant::now() + inner.shared.config.head_deadline;
+    let head = tokio::time::timeout_at(deadline, read_head(&mut stream)).await;
+    match head {
+        Ok(Ok(Some(read))) => match head::door(&read, &inner.shared.config.allowed_origins) {
+            Ok(Door::Http) => {
+                // HTTP keeps its own deadlines from here on.
+                drop(pending);
+                http.serve(stream, read, peer).await;
+                drop(permit);
+                Ok(())
+            }
+            Ok(Door::WebSocket(upgrade)) => hand_over(&inner, stream, read, upgrade, permit, pending).await,
+            Err(error) => refuse(&mut stream, &error, error.code.status()).await,
+        },
+        Ok(Ok(None)) => {
+            let message = format!("the request's head is over {MAX_HEAD_BYTES} bytes");
+            let error = ErrorBody::new(ErrorCode::TooLarge, message).with("limit", "max_head_bytes");
+            refuse(&mut stream, &error.with("max", MAX_HEAD_BYTES), 431).await
+        }
+        Ok(Err(error)) => Err(error),
+        Err(_) => {
+            metrics::refused("head_deadline");
+            let message = "the request's head did not arrive in time";
+            refuse(&mut stream, &ErrorBody::new(ErrorCode::RequestTimeout, message), 408).await
+        }
+    }
+}
+
+/// Everything up to the end of the request's head, and what came with it; `None` if that is too much.
+async fn read_head(stream: &mut TcpStream) -> io::Result<Option<Bytes>> {
+    let mut read = BytesMut::with_capacity(1024);
+    loop {
+        if stream.read_buf(&mut read).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if head::is_whole(&read) {
+            return Ok(Some(read.freeze()));
+        }
+        if read.len() >= MAX_HEAD_BYTES {
+            return Ok(None);
+        }
+    }
+}
+
+/// Says 101 and gives the socket to the next shard in turn.
+async fn hand_over(
+    inner: &Inner,
+    mut stream: TcpStream,
+    read: Bytes,
+    upgrade: Upgrade,
+    permit: Permit,
+    pending: OwnedSemaphorePermit,
+) -> io::Result<()> {
+    stream.write_all(upgrade.response.as_bytes()).await?;
+    let adopted = Adopted {
+        tcp: stream.into_std()?,
+        read: read.slice(upgrade.head_bytes..),
+        format: upgrade.format,
+        permit,
+        pending,
+    };
+    inner.next_shard().adopt.send(adopted).await.map_err(|_| io::Error::other("the shard has ended"))
+}
+
+/// Answers in HTTP, in the form of every error, and closes.
+async fn refuse(stream: &mut TcpStream, error: &ErrorBody, status: u16) -> io::Result<()> {
+    let body = serde_json::json!({ "error": error }).to_string();
+    let head = format!(
+        "HTTP/1.1 {status} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        error.code.as_str(),
+        body.len(),
+    );
+    let goodbye = async {
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(body.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    // A peer that does not even read its refusal gets no more time for it.
+    tokio::time::timeout(Duration::from_secs(1), goodbye).await.unwrap_or(Ok(()))
+}

@@ -1,0 +1,72 @@
+//! `history` and the replay of a resume: pages of the log for one socket, read beside its other business.
+//!
+//! Bounded three ways: how many read at once on a shard, how many bytes a page has, and no page is read before the socket
+//! has room for it (BOUNDED).
+
+use std::rc::Rc;
+
+use hubbub_domain::conversations::HistoryQuery;
+use hubbub_protocol::frame::CommandId;
+use hubbub_protocol::frame::client::History;
+use hubbub_protocol::frame::server::{CommandError, Event, HistoryPage, ServerFrame};
+use hubbub_protocol::{ErrorBody, Record, RecordBody};
+
+use super::Asker;
+use crate::connection::Connection;
+use crate::shard::local::Local;
+
+/// Payload bytes in one page: an eighth of the outbox, 1.4 times as much in JSON. A page that would have more is shorter.
+const MAX_PAGE_BYTES: usize = 128 * 1024;
+
+impl Asker<'_> {
+    /// Reads a page in a task of its own, so that the socket goes on meanwhile.
+    pub(super) fn history(&self, query: History) {
+        let open = self.open();
+        let reader = self.who.caller.user_id;
+        let (connection, local) = (Rc::clone(self.connection), Rc::clone(self.local));
+        self.local.spawn(async move {
+            let History { id, conversation_id, before_seq, after_seq, limit } = query;
+            let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+            let page = HistoryQuery { before: before_seq, after: after_seq, limit };
+            let _turn = local.reading().await;
+            connection.has_room().await;
+            let found = local.conversations().history(reader, conversation_id, page).await;
+            let frame = match found {
+                Ok(found) => {
+                    let records = fit(found.records, after_seq.is_none());
+                    let events = records.iter().map(Event::of).collect();
+                    HistoryPage { id, conversation_id, events, head_seq: found.head }.into()
+                }
+                Err(error) => refused(id, error),
+            };
+            answer(&connection, &local, &frame);
+            drop(open);
+        });
+    }
+}
+
+fn refused(id: Option<CommandId>, error: ErrorBody) -> ServerFrame {
+    CommandError { id, error }.into()
+}
+
+fn answer(connection: &Rc<Connection>, local: &Local, frame: &ServerFrame) {
+    connection.answer(Some(frame));
+    local.flush_later(connection);
+}
+
+/// As many records as a page has room for, at least one: the oldest, or the newest when reading backwards.
+fn fit(mut records: Vec<Record>, newest: bool) -> Vec<Record> {
+    let mut bytes = 0;
+    let mut fits = |record: &Record| {
+        bytes += if let RecordBody::Message(message) = &record.body { message.payload.len() } else { 0 };
+        bytes <= MAX_PAGE_BYTES
+    };
+    if newest {
+        let kept = records.iter().rev().take_while(|record| fits(record)).count().max(1);
+        records.drain(..records.len().saturating_sub(kept));
+    } else {
+        let kept = records.iter().take_while(|record| fits(record)).count().max(1);
+        records.truncate(kept);
+    }
+    records
+}

@@ -1,0 +1,239 @@
+//! One socket on its shard's thread: what the task that reads it and the shard that writes to it share.
+//!
+//! Never leaves its thread. Frames go out directly from the shard's turn, joined; only what the socket does not take now
+//! waits, and then the connection's own task goes on when the socket can take more.
+
+pub(crate) mod heartbeat;
+pub(crate) mod outbox;
+pub(crate) mod reader;
+pub(crate) mod wire;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hubbub_domain::identity::Caller;
+use hubbub_protocol::Timestamp;
+use hubbub_protocol::codec::Format;
+use hubbub_protocol::frame::close::CloseCode;
+use hubbub_protocol::frame::server::{GoingAway, GoingAwayReason, ServerFrame};
+use hubbub_protocol::limits::MAX_COMMANDS_IN_FLIGHT;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use self::outbox::{Outbox, Place};
+use crate::admission::Permit;
+use crate::shard::{Class, ConnectionKey};
+use crate::{frame, metrics};
+
+/// A slow reader is given this long to take what tells it to come back; its frames are gone already.
+const SLOW_LINGER: Duration = Duration::from_secs(30);
+/// Everybody else is given this long to answer a close.
+const LINGER: Duration = Duration::from_secs(5);
+/// A slow reader is asked to come back after this long, in milliseconds.
+const SLOW_RECONNECT_MS: u64 = 1_000;
+
+/// A socket.
+pub(crate) struct Connection {
+    pub(crate) format: Format,
+    tcp: TcpStream,
+    outbox: RefCell<Outbox>,
+    task: RefCell<Option<Waker>>,
+    /// Rings when the outbox has room for pages again, and when the socket closes.
+    pub(crate) room: Notify,
+    /// The shard's second in which something was last heard.
+    pub(crate) last_heard: Cell<u32>,
+    /// The shard's second in which it was last pinged.
+    pub(crate) last_pinged: Cell<u32>,
+    /// When the token ends; moved on by `auth.renew`.
+    pub(crate) expires_at: Cell<Timestamp>,
+    /// Whether it was told that the token ends soon.
+    pub(crate) warned: Cell<bool>,
+    /// Ephemeral frames of the second in which the last came: that second, and how many.
+    pub(crate) ephemeral: Cell<(u32, u8)>,
+    in_flight: Cell<usize>,
+    closing: Cell<Option<CloseCode>>,
+    dirty: Cell<bool>,
+    _permit: Permit,
+}
+
+/// Whose socket it is, once that is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Who {
+    pub(crate) key: ConnectionKey,
+    pub(crate) caller: Caller,
+}
+
+impl Connection {
+    pub(crate) fn new(format: Format, tcp: TcpStream, max_outbox_bytes: usize, permit: Permit) -> Self {
+        Self {
+            expires_at: Cell::default(),
+            ephemeral: Cell::default(),
+            format,
+            tcp,
+            outbox: RefCell::new(Outbox::new(max_outbox_bytes)),
+            task: RefCell::new(None),
+            room: Notify::new(),
+            last_heard: Cell::new(0),
+            last_pinged: Cell::new(0),
+            warned: Cell::new(false),
+            in_flight: Cell::new(0),
+            closing: Cell::new(None),
+            dirty: Cell::new(false),
+            _permit: permit,
+        }
+    }
+
+    /// Queues the event of a record; a reader that has no room for it is too slow.
+    pub(crate) fn event(&self, bytes: Bytes, place: Place) {
+        if self.closing.get().is_none() && self.outbox.borrow_mut().offer(bytes, place).is_err() {
+            self.close_slow();
+        }
+    }
+
+    /// Queues a frame that many get.
+    pub(crate) fn shared(&self, bytes: Bytes, class: Class) {
+        match class {
+            Class::State => self.event(bytes, None),
+            Class::Ephemeral => {
+                if self.closing.get().is_some() || !self.outbox.borrow_mut().offer_ephemeral(bytes) {
+                    metrics::ephemeral_dropped();
+                }
+            }
+        }
+    }
+
+    /// Queues a frame of its own.
+    pub(crate) fn frame(&self, frame: &ServerFrame) {
+        self.event(frame::encode(frame, self.format), None);
+    }
+
+    /// Notes that a command was taken.
+    pub(crate) fn took_command(&self) {
+        self.in_flight.set(self.in_flight.get() + 1);
+    }
+
+    /// Queues the answer to a command, if it wants one, and lets the next be read.
+    pub(crate) fn answer(&self, frame: Option<&ServerFrame>) {
+        let was_full = !self.takes_commands();
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        if let Some(frame) = frame {
+            self.frame(frame);
+        }
+        if was_full {
+            self.wake();
+        }
+    }
+
+    /// Whether the next command may be read.
+    pub(crate) fn takes_commands(&self) -> bool {
+        self.in_flight.get() < MAX_COMMANDS_IN_FLIGHT
+    }
+
+    /// Pings it.
+    pub(crate) fn ping(&self) {
+        self.event(frame::ping(), None);
+    }
+
+    /// Ends it: what waits is sent, then the close. The first code stands.
+    pub(crate) fn close(&self, code: CloseCode) {
+        if self.closing.get().is_none() {
+            self.closing.set(Some(code));
+            self.outbox.borrow_mut().force(frame::close(code, None), None);
+            self.closed(code);
+        }
+    }
+
+    /// Ends a slow reader: what is not begun is dropped, and it is told where to resume (BOUNDED, RESUMABLE).
+    fn close_slow(&self) {
+        let code = CloseCode::SlowReader;
+        self.closing.set(Some(code));
+        let mut outbox = self.outbox.borrow_mut();
+        let resume = outbox.abandon();
+        let going = GoingAway { reason: GoingAwayReason::SlowReader, reconnect_after_ms: SLOW_RECONNECT_MS, resume };
+        outbox.force(frame::encode(&going.into(), self.format), None);
+        outbox.force(frame::close(code, Some(SLOW_RECONNECT_MS)), None);
+        drop(outbox);
+        self.closed(code);
+    }
+
+    fn closed(&self, code: CloseCode) {
+        metrics::closed(code.reason());
+        self.room.notify_waiters();
+        self.wake();
+    }
+
+    /// Why it is being closed, if it is.
+    pub(crate) fn closing(&self) -> Option<CloseCode> {
+        self.closing.get()
+    }
+
+    /// How long a closed socket may take to read what waits for it.
+    pub(crate) fn linger(&self) -> Duration {
+        if self.closing.get() == Some(CloseCode::SlowReader) { SLOW_LINGER } else { LINGER }
+    }
+
+    /// Marks it for the flush at the end of the turn; true if it was not marked.
+    pub(crate) fn mark_dirty(&self) -> bool {
+        !self.dirty.replace(true)
+    }
+
+    /// Writes what the socket takes now. What it does not take is the connection's task's.
+    pub(crate) fn flush(&self) {
+        self.dirty.set(false);
+        let mut outbox = self.outbox.borrow_mut();
+        let was_high = outbox.is_high();
+        let result = outbox.write_to(&self.tcp);
+        if was_high && !outbox.is_high() {
+            self.room.notify_waiters();
+        }
+        if result.is_err() || !outbox.is_empty() {
+            // A broken socket is noticed by its task, which reads it.
+            self.wake();
+        }
+    }
+
+    /// Waits until pages may be queued, or it closes.
+    pub(crate) async fn has_room(&self) {
+        loop {
+            let room = self.room.notified();
+            if self.closing.get().is_some() || !self.outbox.borrow().is_high() {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(task) = &*self.task.borrow() {
+            task.wake_by_ref();
+        }
+    }
+
+    /// Lets this task be woken when there is something to write, and writes. Ready only when nothing waits any more, or
+    /// with the socket's error.
+    fn poll_drain(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut task = self.task.borrow_mut();
+        if !task.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+            *task = Some(context.waker().clone());
+        }
+        drop(task);
+        loop {
+            if self.outbox.borrow().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            match self.tcp.poll_write_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                other => return other,
+            }
+            let mut outbox = self.outbox.borrow_mut();
+            let was_high = outbox.is_high();
+            outbox.write_to(&self.tcp)?;
+            if was_high && !outbox.is_high() {
+                self.room.notify_waiters();
+            }
+        }
+    }
+}

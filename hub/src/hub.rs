@@ -1,0 +1,243 @@
+//! The handle of a hub: start it, give it a listener, ask it to act, drain it.
+
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hubbub_domain::conversation::Act;
+use hubbub_domain::conversations::{Conversations, Stored};
+use hubbub_domain::sessions::Sessions;
+use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Sequence, SessionId, UserId};
+use hubbub_storage::clock::Clock;
+use hubbub_storage::store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::accept::{self, HttpDoor};
+use crate::admission::Admission;
+use crate::config::HubConfig;
+use crate::directory::Directory;
+use crate::error::HubError;
+use crate::shard::local::Local;
+use crate::shard::task::{Inbox, ShardTask};
+use crate::shard::work::Services;
+use crate::shard::{
+    ADOPT_QUEUE, COMMAND_QUEUE, CONTROL_QUEUE, Control, EDGE_QUEUE, HomeInput, OpenCommand, ReplyTo, ShardHandle,
+    home_of,
+};
+
+/// A running hub. Clones are the same hub; it ends when it was drained or the last clone is dropped.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+/// What the hub's own tasks need besides what shards share.
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) admission: Arc<Admission>,
+    /// Places for connections that are not logged in.
+    pub(crate) pending: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
+    next: AtomicUsize,
+    threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What all shards share.
+pub(crate) struct Shared {
+    pub(crate) config: HubConfig,
+    pub(crate) homes: Vec<ShardHandle>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) sessions: Sessions,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Commands that were accepted and are not yet answered.
+    pub(crate) open_commands: Arc<AtomicU64>,
+    /// Cancelled when the hub begins to drain.
+    pub(crate) draining: CancellationToken,
+    /// Cancelled when shards are to end at once.
+    pub(crate) stop: CancellationToken,
+    /// Cancelled when a shard ended although nobody asked it to.
+    failed: CancellationToken,
+}
+
+impl Shared {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
+
+impl Inner {
+    pub(crate) fn next_shard(&self) -> &ShardHandle {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        &self.shared.homes[next % self.shared.homes.len()]
+    }
+}
+
+impl Hub {
+    /// Starts the shards, each a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::Shard`] when the operating system gives no thread or runtime.
+    pub fn start(
+        config: HubConfig,
+        store: Store,
+        conversations: Conversations,
+        sessions: Sessions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, HubError> {
+        let (homes, inboxes): (Vec<_>, Vec<_>) = (0..config.shard_count()).map(|_| shard_queues()).unzip();
+        let admission = Admission::new(&config);
+        let pending = Arc::new(Semaphore::new(config.max_pending));
+        let shared = Arc::new(Shared {
+            config,
+            homes,
+            directory: Arc::new(Directory::default()),
+            sessions,
+            clock,
+            open_commands: Arc::default(),
+            draining: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            failed: CancellationToken::new(),
+        });
+        let services = Services { store, conversations };
+        let threads = (0..).zip(inboxes).map(|(id, inbox)| spawn_shard(id, inbox, &shared, &services));
+        let threads = std::sync::Mutex::new(threads.collect::<Result<_, _>>()?);
+        let (tasks, next) = (TaskTracker::new(), AtomicUsize::new(0));
+        Ok(Self { inner: Arc::new(Inner { shared, admission, pending, tasks, next, threads }) })
+    }
+
+    /// Takes sockets in until the hub drains.
+    pub async fn serve(&self, listener: TcpListener, http: Arc<dyn HttpDoor>) {
+        accept::run(Arc::clone(&self.inner), listener, http).await;
+    }
+
+    /// Does an act, exactly as a socket's command would be done.
+    pub fn submit(
+        &self,
+        conversation: ConversationId,
+        act: Act,
+    ) -> impl Future<Output = Result<Stored, ErrorBody>> + Send + 'static {
+        self.ask(move |reply| HomeInput::Act { conversation, act: Box::new(act), reply })
+    }
+
+    /// Notes how far somebody has read; answers how far that is now.
+    pub fn mark_read(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        seq: Sequence,
+    ) -> impl Future<Output = Result<Sequence, ErrorBody>> + Send + 'static {
+        let asked = self.ask(move |reply| HomeInput::Read { conversation, user, seq, reply });
+        async move { asked.await.map(|stored| stored.last) }
+    }
+
+    fn ask(
+        &self,
+        input: impl FnOnce(ReplyTo) -> HomeInput,
+    ) -> impl Future<Output = Result<Stored, ErrorBody>> + Send + 'static {
+        let shared = Arc::clone(&self.inner.shared);
+        let (answer, answered) = oneshot::channel();
+        let open = OpenCommand::new(&shared.open_commands);
+        let input = input(ReplyTo::Caller { answer, open });
+        async move {
+            if shared.is_draining() {
+                return Err(ErrorBody::new(ErrorCode::Draining, "this server is stopping: try again in a few seconds"));
+            }
+            let gone = |_| {
+                // Its home ended with the act in hand: whether it was stored, only a retry can tell (HONEST).
+                ErrorBody::new(ErrorCode::UnknownOutcome, "the server stopped before it could answer: repeat the same")
+            };
+            let home = home_of(input.conversation(), shared.homes.len());
+            let refused = |_| ErrorBody::new(ErrorCode::Draining, "this server is stopping: nothing was stored");
+            shared.homes[home].commands.send(input).await.map_err(refused)?;
+            answered.await.map_err(gone)?
+        }
+    }
+
+    /// Closes the sockets of a session within the second (MEMBERS-ONLY).
+    pub fn end_session(&self, session: SessionId) {
+        let shared = Arc::clone(&self.inner.shared);
+        drop(self.inner.tasks.spawn(async move {
+            for home in &shared.homes {
+                // A shard that has ended has no sockets.
+                let _ended = home.control.send(Control::EndSession(session)).await;
+            }
+        }));
+    }
+
+    /// Sockets that are logged in.
+    pub fn connections(&self) -> u64 {
+        self.inner.shared.directory.sockets()
+    }
+
+    /// Whether it takes no more commands.
+    pub fn is_draining(&self) -> bool {
+        self.inner.shared.is_draining()
+    }
+
+    /// Waits until a shard has ended although nobody asked it to: the process should end, loudly.
+    pub async fn failed(&self) {
+        self.inner.shared.failed.cancelled().await;
+    }
+
+    /// Stops softly within `grace`: takes nothing new, tells every socket when to come back, answers every accepted
+    /// command, closes (DRAINED). Then ends the shards.
+    pub async fn drain(&self, grace: Duration) {
+        crate::drain::run(&self.inner, grace).await;
+        self.inner.shared.stop.cancel();
+        let threads = self.inner.threads.lock().map(|mut threads| std::mem::take(&mut *threads)).unwrap_or_default();
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+        // The threads end by themselves a moment after `stop`.
+        let _late = tokio::time::timeout(Duration::from_secs(2), joined).await;
+    }
+}
+
+fn shard_queues() -> (ShardHandle, Inbox) {
+    let (commands, commands_in) = mpsc::channel(COMMAND_QUEUE);
+    let (edges, edges_in) = mpsc::channel(EDGE_QUEUE);
+    let (adopt, adopt_in) = mpsc::channel(ADOPT_QUEUE);
+    let (control, control_in) = mpsc::channel(CONTROL_QUEUE);
+    let handle = ShardHandle { commands, edges, adopt, control };
+    (handle, Inbox { commands: commands_in, edges: edges_in, adopt: adopt_in, control: control_in })
+}
+
+fn spawn_shard(id: u8, inbox: Inbox, shared: &Arc<Shared>, services: &Services) -> Result<JoinHandle<()>, HubError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (shared, services) = (Arc::clone(shared), services.clone());
+    let thread = std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
+        let stop = shared.stop.clone();
+        // Dropped when the thread ends for whatever reason, a panic too: a shard that ends unasked is a failure.
+        let _noticed = Noticed { failed: shared.failed.clone(), stop };
+        LocalSet::new().block_on(&runtime, async move {
+            let local = Local::new(id, shared, services.clone());
+            ShardTask::new(Rc::clone(&local), services, inbox).run().await;
+        });
+    })?;
+    Ok(thread)
+}
+
+struct Noticed {
+    failed: CancellationToken,
+    stop: CancellationToken,
+}
+
+impl Drop for Noticed {
+    fn drop(&mut self) {
+        if !self.stop.is_cancelled() {
+            self.failed.cancel();
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Every metric of the hub: its name, unit and meaning. Labels never carry an id.
+
+use metrics::{counter, gauge, histogram};
+
+/// Open sockets that are logged in.
+pub(crate) fn connections(change: f64) {
+    gauge!("hubbub_connections").increment(change);
+}
+
+/// Logins, by how they ended.
+pub(crate) fn login(result: &'static str) {
+    counter!("hubbub_logins_total", "result" => result).increment(1);
+}
+
+/// Connections refused at the door, by the limit that was reached.
+pub(crate) fn refused(limit: &'static str) {
+    counter!("hubbub_refused_connections_total", "limit" => limit).increment(1);
+}
+
+/// Sockets closed by the hub, by close reason.
+pub(crate) fn closed(reason: &'static str) {
+    counter!("hubbub_closed_total", "reason" => reason).increment(1);
+}
+
+/// Appends handed to the store until their answer, in seconds, and how many acts they carried.
+pub(crate) fn append(seconds: f64, acts: usize) {
+    histogram!("hubbub_append_seconds").record(seconds);
+    counter!("hubbub_appended_acts_total").increment(acts as u64);
+}
+
+/// Frames handed to outboxes for the events of conversations.
+pub(crate) fn deliveries(count: u64) {
+    counter!("hubbub_deliveries_total").increment(count);
+}
+
+/// Sends that were known already (ONCE).
+pub(crate) fn duplicates(count: usize) {
+    counter!("hubbub_duplicates_suppressed_total").increment(count as u64);
+}
+
+/// Ranges that could not be given (IN-ORDER), by reason.
+pub(crate) fn gap(reason: &'static str) {
+    counter!("hubbub_gaps_total", "reason" => reason).increment(1);
+}
+
+/// Ephemeral frames dropped because a socket was behind.
+pub(crate) fn ephemeral_dropped() {
+    counter!("hubbub_ephemeral_dropped_total").increment(1);
+}
+
+/// A promise that the hub found broken and healed; never expected to move.
+pub(crate) fn invariant_violation(name: &'static str) {
+    counter!("hubbub_invariant_violations_total", "invariant" => name).increment(1);
+}

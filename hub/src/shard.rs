@@ -1,0 +1,218 @@
+//! A shard: home to a disjoint set of conversations, edge to the connections on its thread.
+//!
+//! What is said between shards stands here. Home and edge of one shard speak the same words as those of two.
+
+pub mod edge;
+pub mod home;
+pub(crate) mod local;
+pub(crate) mod ring;
+pub(crate) mod task;
+pub(crate) mod work;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hubbub_domain::conversation::Act;
+use hubbub_domain::conversations::Stored;
+use hubbub_protocol::frame::CommandId;
+use hubbub_protocol::frame::client::PresenceStatus;
+use hubbub_protocol::frame::server::{Gap, ServerFrame};
+use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, Sequence, SessionId, UserId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::frame::SharedFrame;
+use crate::login::Adopted;
+
+/// Acts that may wait for one home shard: 64 of each of 64 busy sockets. Full: their connections wait, unread.
+pub(crate) const COMMAND_QUEUE: usize = 4_096;
+/// Batches that may wait for one edge shard; each is what a home shard said to it in one turn. Full: the home shard
+/// keeps its batch growing and takes no more commands until it fits.
+pub(crate) const EDGE_QUEUE: usize = 256;
+/// Sockets that may wait to be taken by a shard. Full: their doors wait, and then the listen queue.
+pub(crate) const ADOPT_QUEUE: usize = 1_024;
+/// Orders from the hub itself that may wait: few and small. Full: the hub waits.
+pub(crate) const CONTROL_QUEUE: usize = 256;
+
+/// Which socket: its shard, its place there, and a number that tells a place's tenants apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnectionKey {
+    pub(crate) shard: u8,
+    pub(crate) slot: u32,
+    pub(crate) tenant: u32,
+}
+
+/// Counts a command that was accepted and is not yet answered (DRAINED), while it lives.
+#[derive(Debug)]
+pub(crate) struct OpenCommand(Arc<AtomicU64>);
+
+impl OpenCommand {
+    pub(crate) fn new(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for OpenCommand {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Where an answer goes. Each command has exactly one.
+#[derive(Debug)]
+pub(crate) enum ReplyTo {
+    /// To a socket, as `message.ack`, `ok` or `error`.
+    Connection {
+        key: ConnectionKey,
+        id: Option<CommandId>,
+        conversation: ConversationId,
+        /// The message's client id, if it is answered with `message.ack`.
+        ack: Option<ClientMessageId>,
+        /// Whether it is told of success at all.
+        quiet: bool,
+        open: OpenCommand,
+    },
+    /// To a caller in this process.
+    Caller { answer: oneshot::Sender<Result<Stored, ErrorBody>>, open: OpenCommand },
+}
+
+/// What a home shard is asked.
+#[derive(Debug)]
+pub(crate) enum HomeInput {
+    /// Do this, if it may be done.
+    Act { conversation: ConversationId, act: Box<Act>, reply: ReplyTo },
+    /// Note how far somebody has read.
+    Read { conversation: ConversationId, user: UserId, seq: Sequence, reply: ReplyTo },
+    /// Let this socket follow the conversation.
+    Subscribe(Box<Subscribe>),
+    /// One more socket of this shard follows it, beside the one that was counted for its person.
+    Follow { conversation: ConversationId, shard: u8 },
+    /// One socket of this shard follows it no longer.
+    Unsubscribe { conversation: ConversationId, shard: u8 },
+    /// Tell the others that somebody is writing. Ephemeral.
+    Typing { conversation: ConversationId, user: UserId, active: bool },
+    /// Tell the others that somebody came or went. Ephemeral.
+    Presence { conversation: ConversationId, user: UserId, status: PresenceStatus },
+}
+
+impl HomeInput {
+    pub(crate) fn conversation(&self) -> ConversationId {
+        match self {
+            Self::Act { conversation, .. }
+            | Self::Read { conversation, .. }
+            | Self::Follow { conversation, .. }
+            | Self::Unsubscribe { conversation, .. }
+            | Self::Typing { conversation, .. }
+            | Self::Presence { conversation, .. } => *conversation,
+            Self::Subscribe(subscribe) => subscribe.conversation,
+        }
+    }
+}
+
+/// A socket's wish to follow a conversation.
+#[derive(Debug)]
+pub(crate) struct Subscribe {
+    pub(crate) conversation: ConversationId,
+    pub(crate) user: UserId,
+    pub(crate) key: ConnectionKey,
+    /// What it holds; `None`: start at the live edge.
+    pub(crate) after: Option<Sequence>,
+    /// The command that asked and is still to be answered.
+    pub(crate) command: Option<Asked>,
+    /// Whether the others are told that this person came.
+    pub(crate) announce: bool,
+}
+
+/// A `subscribe` command that waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: Option<CommandId>,
+    pub(crate) open: OpenCommand,
+}
+
+/// What a home shard says to an edge shard. One FIFO a pair of shards, so that what is said in order arrives in order.
+#[derive(Debug)]
+pub(crate) enum EdgeInput {
+    /// The answer to a command.
+    Reply { key: ConnectionKey, frame: Option<ServerFrame>, open: OpenCommand },
+    /// A record was committed. The sockets of those who join follow from it on; their home has counted one follower of
+    /// this shard for each of these people, and the edge corrects that.
+    Deliver { delivery: Arc<Delivery>, joins: Vec<UserId> },
+    /// The answer to [`Subscribe`].
+    Subscribed(Box<Subscribed>),
+    /// A mark or an ephemeral notice for those who follow the conversation.
+    Notice { conversation: ConversationId, frame: Arc<SharedFrame>, except: UserId, class: Class },
+    /// An ephemeral notice for one socket.
+    Whisper { key: ConnectionKey, frame: Arc<SharedFrame> },
+}
+
+/// A committed record on its way to the edges.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) conversation: ConversationId,
+    pub(crate) sequence: Sequence,
+    pub(crate) frame: Arc<SharedFrame>,
+    /// Whose sockets get this record last.
+    pub(crate) leaves: Vec<UserId>,
+}
+
+/// How a wish to follow was answered.
+#[derive(Debug)]
+pub(crate) struct Subscribed {
+    pub(crate) conversation: ConversationId,
+    pub(crate) key: ConnectionKey,
+    pub(crate) user: UserId,
+    pub(crate) command: Option<Asked>,
+    pub(crate) answer: Answer,
+}
+
+/// The ways to answer it.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It may not, or there is no such conversation.
+    NotMember { after: Option<Sequence> },
+    /// The store could not say.
+    Failed(ErrorBody),
+    /// More is missing than the ring holds: read the log above `after` up to `head`, then ask again from there.
+    Behind { gap: Option<Gap>, after: Sequence, head: Sequence },
+    /// These are all above what it holds, up to the live edge `head`. It is counted as a follower from here on.
+    Caught { gap: Option<Gap>, recent: Vec<Arc<Delivery>>, head: Sequence },
+}
+
+/// How much a frame matters when a socket is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Kept marks: queued like messages.
+    State,
+    /// Dropped first.
+    Ephemeral,
+}
+
+/// Orders from the hub to a shard.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Close the sockets of this session within the second (MEMBERS-ONLY).
+    EndSession(SessionId),
+    /// Tell every socket when to come back, and take no more commands.
+    Drain,
+    /// Close every socket with `restart`.
+    CloseAll,
+    /// End the shard.
+    Stop,
+}
+
+/// How the rest of the hub reaches a shard.
+#[derive(Clone)]
+pub(crate) struct ShardHandle {
+    pub(crate) commands: mpsc::Sender<HomeInput>,
+    pub(crate) edges: mpsc::Sender<Vec<EdgeInput>>,
+    pub(crate) adopt: mpsc::Sender<Adopted>,
+    pub(crate) control: mpsc::Sender<Control>,
+}
+
+/// Which shard is home to a conversation. Ids are random in their last bytes (`UUIDv7`, RFC 9562 section 5.7), and
+/// derived ones in all.
+pub(crate) fn home_of(conversation: ConversationId, shards: usize) -> usize {
+    let [.., a, b, c, d] = *conversation.as_bytes();
+    u32::from_be_bytes([a, b, c, d]) as usize % shards
+}

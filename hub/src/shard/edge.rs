@@ -1,0 +1,385 @@
+//! The edge of a shard: which of its connections follow which conversations, and what each is told.
+//!
+//! Plain data without I/O, owned by [`super::task`]: what home shards say goes in, what connections are to be told goes
+//! out through an [`EdgeSink`]. Keeps IN-ORDER (a seat never skips, repeats or goes back), RESUMABLE (a seat is live only
+//! once it has everything up to the edge) and MEMBERS-ONLY (a leaver's seats end with the record that removes them).
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hubbub_protocol::frame::server::{CommandError, CommandOk, Gap, GapReason, Live, ServerFrame};
+use hubbub_protocol::{ConversationId, Sequence, UserId};
+use slab::Slab;
+
+use super::{Answer, Asked, Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCommand, Subscribe, Subscribed};
+use crate::frame::SharedFrame;
+use crate::metrics;
+
+/// What an edge wants done.
+pub(crate) trait EdgeSink {
+    /// Give this socket the event of a record.
+    fn event(&mut self, slot: u32, delivery: &Delivery);
+    /// Give this socket a frame that many get.
+    fn shared(&mut self, slot: u32, frame: &SharedFrame, class: Class);
+    /// Give this socket a frame of its own.
+    fn frame(&mut self, slot: u32, frame: ServerFrame);
+    /// Give this socket the answer to a command (`None`: it wants none); `open` ends with it.
+    fn reply(&mut self, slot: u32, frame: Option<ServerFrame>, open: OpenCommand);
+    /// Read the log for this socket, then call [`EdgeCore::replayed`].
+    fn replay(&mut self, key: ConnectionKey, conversation: ConversationId, after: Sequence, head: Sequence);
+    /// Say something to the conversation's home.
+    fn home(&mut self, input: HomeInput);
+}
+
+/// The connections of a shard and what they follow.
+pub(crate) struct EdgeCore {
+    shard: u8,
+    next_tenant: u32,
+    connections: Slab<Resident>,
+    people: HashMap<UserId, Vec<u32>>,
+    rooms: HashMap<ConversationId, Vec<Seat>>,
+}
+
+/// A connection as the edge knows it.
+struct Resident {
+    tenant: u32,
+    user: UserId,
+    rooms: Vec<ConversationId>,
+    /// While it is logging in: what its person joined meanwhile, and what to hold of it.
+    early_joins: Option<Vec<(ConversationId, Sequence)>>,
+}
+
+/// A connection's place in a conversation.
+struct Seat {
+    slot: u32,
+    stage: Stage,
+}
+
+/// How far a seat is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It asked its home, or reads the log; deliveries pass it by and reach it from there.
+    Resuming,
+    /// It has everything up to here; its home counts it as a follower.
+    Live(Sequence),
+}
+
+impl EdgeCore {
+    pub(crate) fn new(shard: u8) -> Self {
+        Self { shard, next_tenant: 0, connections: Slab::new(), people: HashMap::new(), rooms: HashMap::new() }
+    }
+
+    /// Takes a connection in that is logging in: from now on it misses nothing, but hears nothing before
+    /// [`EdgeCore::ready`].
+    pub(crate) fn connect(&mut self, user: UserId) -> ConnectionKey {
+        let tenant = self.next_tenant;
+        self.next_tenant = self.next_tenant.wrapping_add(1);
+        let resident = Resident { tenant, user, rooms: Vec::new(), early_joins: Some(Vec::new()) };
+        // A shard holds far fewer than 2³² sockets: descriptors end first.
+        let slot = u32::try_from(self.connections.insert(resident)).unwrap_or(u32::MAX);
+        self.people.entry(user).or_default().push(slot);
+        ConnectionKey { shard: self.shard, slot, tenant }
+    }
+
+    /// The connection was told that it is logged in. Gives what its person joined meanwhile: ask for that too.
+    pub(crate) fn ready(&mut self, key: ConnectionKey) -> Vec<(ConversationId, Sequence)> {
+        if !self.holds(key) {
+            return Vec::new();
+        }
+        self.connections[key.slot as usize].early_joins.take().unwrap_or_default()
+    }
+
+    /// Takes a connection out, and gives back the conversations it followed or asked for.
+    pub(crate) fn disconnect(&mut self, key: ConnectionKey, sink: &mut impl EdgeSink) -> Vec<ConversationId> {
+        if !self.holds(key) {
+            return Vec::new();
+        }
+        let Resident { user, rooms, .. } = self.connections.remove(key.slot as usize);
+        if let Some(slots) = self.people.get_mut(&user) {
+            slots.retain(|slot| *slot != key.slot);
+            if slots.is_empty() {
+                self.people.remove(&user);
+            }
+        }
+        for conversation in &rooms {
+            self.stand_up(key.slot, *conversation, sink);
+        }
+        rooms
+    }
+
+    /// Whether this very connection is still here.
+    pub(crate) fn holds(&self, key: ConnectionKey) -> bool {
+        self.connections.get(key.slot as usize).is_some_and(|resident| resident.tenant == key.tenant)
+    }
+
+    /// The conversations this connection follows or has asked for.
+    pub(crate) fn rooms_of(&self, key: ConnectionKey) -> &[ConversationId] {
+        if self.holds(key) { &self.connections[key.slot as usize].rooms } else { &[] }
+    }
+
+    /// Asks for a conversation's flow, from a cursor or the live edge. One that flows already starts anew.
+    pub(crate) fn ask(&mut self, subscribe: Subscribe, sink: &mut impl EdgeSink) {
+        let (key, conversation) = (subscribe.key, subscribe.conversation);
+        if !self.holds(key) {
+            return;
+        }
+        let room = self.rooms.entry(conversation).or_default();
+        match room.iter_mut().find(|seat| seat.slot == key.slot) {
+            None => {
+                room.push(Seat { slot: key.slot, stage: Stage::Resuming });
+                self.connections[key.slot as usize].rooms.push(conversation);
+            }
+            Some(seat) if seat.stage == Stage::Resuming => {
+                // One answer is on its way already, and two would cross.
+                if let Some(asked) = subscribe.command {
+                    sink.reply(key.slot, Some(in_progress(&asked)), asked.open);
+                }
+                return;
+            }
+            Some(seat) => {
+                seat.stage = Stage::Resuming;
+                sink.home(HomeInput::Unsubscribe { conversation, shard: self.shard });
+            }
+        }
+        sink.home(HomeInput::Subscribe(Box::new(subscribe)));
+    }
+
+    /// Ends a conversation's flow for a connection; false if there was none.
+    pub(crate) fn leave(&mut self, key: ConnectionKey, conversation: ConversationId, sink: &mut impl EdgeSink) -> bool {
+        if !self.holds(key) {
+            return false;
+        }
+        let rooms = &mut self.connections[key.slot as usize].rooms;
+        let Some(place) = rooms.iter().position(|known| *known == conversation) else { return false };
+        rooms.swap_remove(place);
+        self.stand_up(key.slot, conversation, sink);
+        true
+    }
+
+    /// Takes a seat away. A seat that is still resuming was not counted by its home, or its home's answer is on the way
+    /// and finds nobody: then [`EdgeCore::subscribed`] takes the count back.
+    fn stand_up(&mut self, slot: u32, conversation: ConversationId, sink: &mut impl EdgeSink) {
+        let Some(room) = self.rooms.get_mut(&conversation) else { return };
+        let Some(place) = room.iter().position(|seat| seat.slot == slot) else { return };
+        if room.swap_remove(place).stage != Stage::Resuming {
+            sink.home(HomeInput::Unsubscribe { conversation, shard: self.shard });
+        }
+        if room.is_empty() {
+            self.rooms.remove(&conversation);
+        }
+    }
+
+    /// Takes what a home shard says.
+    pub(crate) fn input(&mut self, input: EdgeInput, sink: &mut impl EdgeSink) {
+        match input {
+            EdgeInput::Reply { key, frame, open } => {
+                if self.holds(key) {
+                    sink.reply(key.slot, frame, open);
+                }
+            }
+            EdgeInput::Deliver { delivery, joins } => self.deliver(&delivery, &joins, sink),
+            EdgeInput::Subscribed(subscribed) => self.subscribed(*subscribed, sink),
+            EdgeInput::Notice { conversation, frame, except, class } => {
+                for seat in self.rooms.get(&conversation).into_iter().flatten() {
+                    let user = self.connections.get(seat.slot as usize).map(|resident| resident.user);
+                    if seat.stage != Stage::Resuming && user != Some(except) {
+                        sink.shared(seat.slot, &frame, class);
+                    }
+                }
+            }
+            EdgeInput::Whisper { key, frame } => {
+                if self.holds(key) {
+                    sink.shared(key.slot, &frame, Class::Ephemeral);
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, delivery: &Arc<Delivery>, joins: &[UserId], sink: &mut impl EdgeSink) {
+        for user in joins {
+            self.seat_joiner(*user, delivery, sink);
+        }
+        let Some(room) = self.rooms.get_mut(&delivery.conversation) else { return };
+        let mut delivered = 0;
+        let mut skipped = Vec::new();
+        for seat in room.iter_mut() {
+            match seat.stage {
+                Stage::Live(cursor) if cursor.next() == delivery.sequence => {
+                    seat.stage = Stage::Live(delivery.sequence);
+                    sink.event(seat.slot, delivery);
+                    delivered += 1;
+                }
+                Stage::Live(cursor) if cursor < delivery.sequence => skipped.push((seat.slot, cursor)),
+                Stage::Live(_) | Stage::Resuming => {}
+            }
+        }
+        metrics::deliveries(delivered);
+        for (slot, cursor) in skipped {
+            self.heal(slot, delivery.conversation, cursor, sink);
+        }
+        for user in &delivery.leaves {
+            self.unseat_leaver(*user, delivery.conversation, sink);
+        }
+    }
+
+    /// Seats the sockets of somebody who joins with this record. One that is resuming reaches it from the log, and one
+    /// that is still logging in asks for it when it is ready.
+    fn seat_joiner(&mut self, user: UserId, delivery: &Delivery, sink: &mut impl EdgeSink) {
+        let (conversation, shard) = (delivery.conversation, self.shard);
+        let mut seated = 0_u32;
+        for slot in self.people.get(&user).into_iter().flatten() {
+            let Some(resident) = self.connections.get_mut(*slot as usize) else { continue };
+            if let Some(early) = &mut resident.early_joins {
+                early.push((conversation, delivery.sequence.previous()));
+                continue;
+            }
+            let room = self.rooms.entry(conversation).or_default();
+            if room.iter().all(|seat| seat.slot != *slot) {
+                room.push(Seat { slot: *slot, stage: Stage::Live(delivery.sequence.previous()) });
+                resident.rooms.push(conversation);
+                seated += 1;
+            }
+        }
+        // The home counted one for this person.
+        match seated {
+            0 => sink.home(HomeInput::Unsubscribe { conversation, shard }),
+            more => (1..more).for_each(|_| sink.home(HomeInput::Follow { conversation, shard })),
+        }
+    }
+
+    fn unseat_leaver(&mut self, user: UserId, conversation: ConversationId, sink: &mut impl EdgeSink) {
+        for slot in self.people.get(&user).cloned().unwrap_or_default() {
+            let key = ConnectionKey { shard: self.shard, slot, tenant: self.connections[slot as usize].tenant };
+            let live = self
+                .rooms
+                .get(&conversation)
+                .into_iter()
+                .flatten()
+                .any(|seat| seat.slot == slot && seat.stage != Stage::Resuming);
+            // A seat that is resuming hears from the home that it may not, with the reason.
+            if live {
+                self.leave(key, conversation, sink);
+            }
+        }
+    }
+
+    /// A delivery was not the next: that breaks the FIFO's promise. The seat asks again from what it has, so that its
+    /// reader sees no hole (IN-ORDER).
+    fn heal(&mut self, slot: u32, conversation: ConversationId, cursor: Sequence, sink: &mut impl EdgeSink) {
+        metrics::invariant_violation("IN-ORDER");
+        tracing::error!(conversation.id = %conversation, %cursor, "IN-ORDER: a delivery was not the next; reading the log");
+        let Resident { tenant, user, .. } = self.connections[slot as usize];
+        let key = ConnectionKey { shard: self.shard, slot, tenant };
+        let subscribe = Subscribe { conversation, user, key, after: Some(cursor), command: None, announce: false };
+        self.ask(subscribe, sink);
+    }
+
+    fn subscribed(&mut self, subscribed: Subscribed, sink: &mut impl EdgeSink) {
+        let Subscribed { conversation, key, user: _, command, answer } = subscribed;
+        let seat = self.holds(key).then(|| self.rooms.get_mut(&conversation)).flatten();
+        let seat = seat.and_then(|room| room.iter_mut().find(|seat| seat.slot == key.slot));
+        let Some(seat) = seat else {
+            // It went away while it asked: nobody follows.
+            if matches!(answer, Answer::Caught { .. }) {
+                sink.home(HomeInput::Unsubscribe { conversation, shard: self.shard });
+            }
+            if let (true, Some(asked)) = (self.holds(key), command) {
+                sink.reply(key.slot, Some(CommandOk { id: asked.id, conversation_seq: None }.into()), asked.open);
+            }
+            return;
+        };
+        match answer {
+            Answer::Caught { gap, recent, head } => {
+                seat.stage = Stage::Live(head);
+                accept(key.slot, command, gap, sink);
+                for delivery in &recent {
+                    sink.event(key.slot, delivery);
+                }
+                sink.frame(key.slot, Live { conversation_id: conversation, seq: head }.into());
+            }
+            Answer::Behind { gap, after, head } => {
+                accept(key.slot, command, gap, sink);
+                sink.replay(key, conversation, after, head);
+            }
+            Answer::NotMember { after } => {
+                self.leave(key, conversation, sink);
+                refuse(key.slot, conversation, after, command, sink);
+            }
+            Answer::Failed(error) => {
+                self.leave(key, conversation, sink);
+                let (id, open) = command.map_or((None, None), |asked| (asked.id, Some(asked.open)));
+                let error = error.with("conversation_id", conversation.to_string());
+                let frame = CommandError { id, error }.into();
+                match open {
+                    Some(open) => sink.reply(key.slot, Some(frame), open),
+                    None => sink.frame(key.slot, frame),
+                }
+            }
+        }
+    }
+
+    /// Whether this socket still waits for the log of this conversation.
+    pub(crate) fn resumes(&self, key: ConnectionKey, conversation: ConversationId) -> bool {
+        self.holds(key)
+            && self
+                .rooms
+                .get(&conversation)
+                .is_some_and(|room| room.iter().any(|seat| seat.slot == key.slot && seat.stage == Stage::Resuming))
+    }
+
+    /// A socket got the log up to `after`: asks for what came since.
+    pub(crate) fn replayed(
+        &mut self,
+        key: ConnectionKey,
+        conversation: ConversationId,
+        after: Sequence,
+        sink: &mut impl EdgeSink,
+    ) {
+        if self.resumes(key, conversation) {
+            let user = self.connections[key.slot as usize].user;
+            let after = Some(after);
+            let subscribe = Subscribe { conversation, user, key, after, command: None, announce: false };
+            sink.home(HomeInput::Subscribe(Box::new(subscribe)));
+        }
+    }
+}
+
+/// Says that the flow begins, and what it lacks.
+fn accept(slot: u32, command: Option<Asked>, gap: Option<Gap>, sink: &mut impl EdgeSink) {
+    if let Some(Asked { id, open }) = command {
+        sink.reply(slot, Some(CommandOk { id, conversation_seq: None }.into()), open);
+    }
+    if let Some(gap) = gap {
+        metrics::gap(if gap.reason == GapReason::AheadOfLog { "ahead_of_log" } else { "not_member" });
+        sink.frame(slot, gap.into());
+    }
+}
+
+/// Says that there is no flow: to a command as its answer, to a cursor as a gap without an end.
+fn refuse(
+    slot: u32,
+    conversation: ConversationId,
+    after: Option<Sequence>,
+    command: Option<Asked>,
+    sink: &mut impl EdgeSink,
+) {
+    if let Some(Asked { id, open }) = command {
+        let error = hubbub_domain::conversation::not_found();
+        sink.reply(slot, Some(CommandError { id, error }.into()), open);
+        return;
+    }
+    let from = after.unwrap_or(Sequence::ZERO).next();
+    metrics::gap("not_member");
+    sink.frame(slot, Gap { conversation_id: conversation, from, to: from, reason: GapReason::NotMember }.into());
+}
+
+fn in_progress(asked: &Asked) -> ServerFrame {
+    let error = hubbub_protocol::ErrorBody::new(
+        hubbub_protocol::ErrorCode::Conflict,
+        "this conversation is being resumed already: wait for its live frame",
+    );
+    CommandError { id: asked.id.clone(), error }.into()
+}

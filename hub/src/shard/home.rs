@@ -1,0 +1,333 @@
+//! The home of conversations: decides acts in order, hands them to the log, and tells the edges what was committed.
+//!
+//! Plain data without I/O, owned by [`super::task`]: an input or the end of some work goes in, outputs come out.
+//!
+//! * One append of a conversation is in flight at a time; what arrives meanwhile waits in its queue and is decided
+//!   together, against a state with everything earlier folded in (GAPLESS).
+//! * What is not an act (a wish to follow, a mark) stands in the same queue and is looked at only between appends, when
+//!   the state is the committed one (MEMBERS-ONLY, IN-ORDER).
+//! * When an append does not end as hoped, the state is dropped and loaded again, and what was not stored is decided
+//!   anew (HONEST).
+
+mod batch;
+mod conversation;
+mod follow;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hubbub_domain::conversation::{Act, ConversationState};
+use hubbub_domain::conversations::{MarkOutcome, Stored};
+use hubbub_protocol::frame::client::PresenceStatus;
+use hubbub_protocol::frame::server::{MessageRead, PresenceNotice, TypingNotice};
+use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, Sequence, Timestamp, UserId};
+use hubbub_storage::error::StoreError;
+use hubbub_storage::log::{Append, Appended};
+
+use self::conversation::{Conversation, Work};
+use super::ring::Ring;
+use super::{Class, EdgeInput, HomeInput, ReplyTo};
+use crate::directory::Directory;
+use crate::frame::SharedFrame;
+
+/// Above so many members nobody is told that somebody writes: the notices would outnumber the messages.
+const TYPING_MAX_MEMBERS: usize = 200;
+/// Above so many members nobody is told who comes and goes.
+const PRESENCE_MAX_MEMBERS: usize = 50;
+/// Works that may wait for one conversation. Full: refused as `overloaded`.
+const MAX_QUEUE: usize = 8_192;
+
+/// Work that the home asks of the task, which answers each with one [`Done`].
+#[derive(Debug)]
+pub(crate) enum HomeOutput {
+    /// Load the state; and the records above `since`, if given, as they were committed without this home's knowing.
+    Load { conversation: ConversationId, since: Option<Sequence> },
+    /// Read the record an act refers to, then hand the act in again.
+    ReadTarget { conversation: ConversationId, target: Sequence, act: Box<Act>, reply: ReplyTo },
+    /// Append to the log. `joins` and `leaves`: whether lists of conversations change with it.
+    Append { append: Append, roster_changes: bool },
+    /// Was a refused act stored by an earlier try? Answer the command with that, else with the refusal.
+    Settle { conversation: ConversationId, act: Box<Act>, refusal: Box<Result<Stored, ErrorBody>>, reply: ReplyTo },
+    /// Answer an act that is stored already.
+    Repeat { conversation: ConversationId, act: Box<Act>, first: Sequence, reply: ReplyTo },
+    /// Move a read mark.
+    Mark { conversation: ConversationId, user: UserId, seq: Sequence, reply: ReplyTo },
+    /// Save the state, so that the next load is short.
+    Snapshot { conversation: ConversationId, state: Box<ConversationState> },
+    /// Say something to an edge.
+    ToEdge { shard: u8, input: EdgeInput },
+    /// Answer a command.
+    Reply { to: ReplyTo, result: Result<Stored, ErrorBody> },
+}
+
+/// Work that is done.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Loaded {
+        conversation: ConversationId,
+        result: Result<Loaded, StoreError>,
+    },
+    TargetRead {
+        conversation: ConversationId,
+        act: Box<Act>,
+        reply: ReplyTo,
+        result: Result<Option<Record>, StoreError>,
+    },
+    Appended {
+        conversation: ConversationId,
+        result: Result<Appended, AppendFailure>,
+    },
+    Marked {
+        conversation: ConversationId,
+        user: UserId,
+        reply: ReplyTo,
+        result: Result<MarkOutcome, ErrorBody>,
+    },
+    /// Settle and Repeat end with the command's answer; Snapshot with nothing.
+    Answered {
+        reply: ReplyTo,
+        result: Result<Stored, ErrorBody>,
+    },
+    Nothing,
+}
+
+/// A state as it was loaded.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) state: ConversationState,
+    /// The records above `since`, without a hole up to the state's head.
+    pub(crate) missed: Vec<Record>,
+}
+
+/// Why an append gave no answer of the store's.
+#[derive(Debug)]
+pub(crate) enum AppendFailure {
+    /// It was not tried: the people who join have no room for another conversation, or the like.
+    Refused(ErrorBody),
+    /// The store failed.
+    Store(StoreError),
+}
+
+/// The conversations of one shard.
+pub(crate) struct HomeCore {
+    conversations: HashMap<ConversationId, Conversation>,
+    ring: Ring,
+    directory: Arc<Directory>,
+    max_idle: usize,
+}
+
+impl HomeCore {
+    pub(crate) fn new(directory: Arc<Directory>, max_idle: usize) -> Self {
+        Self { conversations: HashMap::new(), ring: Ring::default(), directory, max_idle }
+    }
+
+    /// Takes one input.
+    pub(crate) fn input(&mut self, input: HomeInput, now: Timestamp, out: &mut Vec<HomeOutput>) {
+        let id = input.conversation();
+        match input {
+            HomeInput::Act { act, reply, .. } => match act.command.target() {
+                Some(target) => out.push(HomeOutput::ReadTarget { conversation: id, target, act, reply }),
+                None => self.enqueue(id, Work::Act { act, target: None, reply, tries: 0 }, out),
+            },
+            HomeInput::Read { user, seq, reply, .. } => self.enqueue(id, Work::Read { user, seq, reply }, out),
+            HomeInput::Subscribe(subscribe) => self.enqueue(id, Work::Subscribe(subscribe), out),
+            HomeInput::Follow { shard, .. } => {
+                if let Some(conversation) = self.conversations.get_mut(&id) {
+                    conversation.follow(shard);
+                }
+            }
+            HomeInput::Unsubscribe { shard, .. } => {
+                if let Some(conversation) = self.conversations.get_mut(&id) {
+                    conversation.unfollow(shard);
+                }
+            }
+            HomeInput::Typing { user, active, .. } => self.typing(id, user, active, out),
+            HomeInput::Presence { user, status, .. } => self.presence(id, user, status, out),
+        }
+        self.pump(id, now, out);
+    }
+
+    /// Takes the end of some work.
+    pub(crate) fn done(&mut self, done: Done, now: Timestamp, out: &mut Vec<HomeOutput>) {
+        match done {
+            Done::Loaded { conversation, result } => {
+                self.loaded(conversation, result, out);
+                self.pump(conversation, now, out);
+            }
+            Done::TargetRead { conversation, act, reply, result } => {
+                match result {
+                    Ok(target) => {
+                        let target = target.map(Box::new);
+                        self.enqueue(conversation, Work::Act { act, target, reply, tries: 0 }, out);
+                    }
+                    Err(error) => {
+                        let result = Err(hubbub_domain::refusal::never_stored(&error));
+                        out.push(HomeOutput::Reply { to: reply, result });
+                    }
+                }
+                self.pump(conversation, now, out);
+            }
+            Done::Appended { conversation, result } => {
+                self.appended(conversation, result, out);
+                self.pump(conversation, now, out);
+            }
+            Done::Marked { conversation, user, reply, result } => self.marked(conversation, user, reply, result, out),
+            Done::Answered { reply, result } => out.push(HomeOutput::Reply { to: reply, result }),
+            Done::Nothing => {}
+        }
+    }
+
+    fn enqueue(&mut self, id: ConversationId, work: Work, out: &mut Vec<HomeOutput>) {
+        let conversation = self.conversations.entry(id).or_default();
+        if conversation.queue.len() >= MAX_QUEUE {
+            let busy = ErrorBody::new(ErrorCode::Overloaded, "this conversation is too busy: try again later")
+                .with("limit", "conversation_queue")
+                .with("max", MAX_QUEUE);
+            work.refuse(id, &busy, out);
+            return;
+        }
+        conversation.queue.push_back(work);
+    }
+
+    /// Goes on with a conversation as far as it can without waiting.
+    fn pump(&mut self, id: ConversationId, now: Timestamp, out: &mut Vec<HomeOutput>) {
+        while let Some(conversation) = self.conversations.get_mut(&id) {
+            if conversation.in_flight.is_some() || conversation.loading || conversation.queue.is_empty() {
+                return;
+            }
+            conversation.touched = true;
+            if conversation.state.is_none() {
+                conversation.loading = true;
+                out.push(HomeOutput::Load { conversation: id, since: conversation.committed });
+                return;
+            }
+            match conversation.queue.front() {
+                Some(Work::Act { .. }) => self.start_batch(id, now, out),
+                Some(Work::Subscribe(_) | Work::Read { .. }) => self.between_appends(id, out),
+                None => return,
+            }
+        }
+    }
+
+    /// Handles one work that is not an act, against the committed state.
+    fn between_appends(&mut self, id: ConversationId, out: &mut Vec<HomeOutput>) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let Some(state) = &conversation.state else { return };
+        match conversation.queue.pop_front() {
+            Some(Work::Subscribe(subscribe)) => {
+                let (followed, input) = follow::answer(&self.ring, state, &subscribe);
+                if followed {
+                    follow::introduce(&self.directory, state, &subscribe, conversation, out);
+                    conversation.follow(subscribe.key.shard);
+                }
+                let subscribed = follow::subscribed(*subscribe, input);
+                let shard = subscribed.key.shard;
+                out.push(HomeOutput::ToEdge { shard, input: EdgeInput::Subscribed(Box::new(subscribed)) });
+            }
+            Some(Work::Read { user, seq, reply }) => match read(state, &conversation.marks, user, seq) {
+                Some(result) => out.push(HomeOutput::Reply { to: reply, result }),
+                None => out.push(HomeOutput::Mark { conversation: id, user, seq, reply }),
+            },
+            Some(act @ Work::Act { .. }) => conversation.queue.push_front(act),
+            None => {}
+        }
+    }
+
+    fn loaded(&mut self, id: ConversationId, result: Result<Loaded, StoreError>, out: &mut Vec<HomeOutput>) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        conversation.loading = false;
+        match result {
+            Ok(Loaded { state, missed }) => {
+                conversation.committed = Some(state.head());
+                conversation.snapshot_at = state.head();
+                conversation.state = Some(state);
+                for record in missed {
+                    self.publish(&record, out);
+                }
+            }
+            Err(error) => {
+                let refusal = hubbub_domain::refusal::never_stored(&error);
+                for work in std::mem::take(&mut conversation.queue) {
+                    work.refuse(id, &refusal, out);
+                }
+            }
+        }
+    }
+
+    fn marked(
+        &mut self,
+        id: ConversationId,
+        user: UserId,
+        reply: ReplyTo,
+        result: Result<MarkOutcome, ErrorBody>,
+        out: &mut Vec<HomeOutput>,
+    ) {
+        if let (Ok(outcome), Some(conversation)) = (&result, self.conversations.get_mut(&id)) {
+            let known = conversation.marks.get(&user).copied().unwrap_or_default();
+            // Two marks of one person can end in either order: only what moves the highest is told.
+            if outcome.moved && outcome.read_seq > known {
+                let frame = MessageRead { conversation_id: id, user_id: user, seq: outcome.read_seq };
+                conversation.notify(id, &SharedFrame::new(frame), user, Class::State, out);
+            }
+            conversation.marks.insert(user, outcome.read_seq.max(known));
+        }
+        let result = result.map(|outcome| marked_at(outcome.read_seq, outcome.moved));
+        out.push(HomeOutput::Reply { to: reply, result });
+    }
+
+    fn typing(&mut self, id: ConversationId, user: UserId, active: bool, out: &mut Vec<HomeOutput>) {
+        let Some(conversation) = self.conversations.get(&id) else { return };
+        if conversation.lets_hear(user, TYPING_MAX_MEMBERS) {
+            let frame = SharedFrame::new(TypingNotice { conversation_id: id, user_id: user, active });
+            conversation.notify(id, &frame, user, Class::Ephemeral, out);
+        }
+    }
+
+    fn presence(&mut self, id: ConversationId, user: UserId, status: PresenceStatus, out: &mut Vec<HomeOutput>) {
+        let Some(conversation) = self.conversations.get(&id) else { return };
+        if conversation.lets_hear(user, PRESENCE_MAX_MEMBERS) {
+            let frame = SharedFrame::new(PresenceNotice { user_id: user, status });
+            conversation.notify(id, &frame, user, Class::Ephemeral, out);
+        }
+    }
+
+    /// Forgets conversations that nobody follows and nobody touched since the last sweep, when there are too many.
+    pub(crate) fn sweep(&mut self) {
+        if self.conversations.len() <= self.max_idle {
+            return;
+        }
+        let ring = &mut self.ring;
+        self.conversations.retain(|id, conversation| {
+            let stays = !conversation.is_idle() || std::mem::take(&mut conversation.touched);
+            if !stays {
+                ring.forget(*id);
+            }
+            stays
+        });
+    }
+}
+
+/// The answer to a read mark, unless it is to be moved in the store.
+fn read(
+    state: &ConversationState,
+    marks: &HashMap<UserId, Sequence>,
+    user: UserId,
+    seq: Sequence,
+) -> Option<Result<Stored, ErrorBody>> {
+    if !state.is_member(user) {
+        return Some(Err(hubbub_domain::conversation::not_found()));
+    }
+    if seq > state.head() {
+        let message = format!("seq {seq} is above the conversation's head {}", state.head());
+        let refusal = ErrorBody::new(ErrorCode::ValidationFailed, message);
+        return Some(Err(refusal.with("field", "seq").with("max", state.head().get())));
+    }
+    let known = marks.get(&user).filter(|known| **known >= seq)?;
+    Some(Ok(marked_at(*known, false)))
+}
+
+fn marked_at(read_seq: Sequence, moved: bool) -> Stored {
+    Stored { first: read_seq, last: read_seq, created_at: Timestamp::default(), duplicate: !moved }
+}

@@ -1,0 +1,74 @@
+//! How a wish to follow a conversation is answered: from the ring if that has all that is missing, else from the log.
+//!
+//! A socket counts as a follower only from the answer on that gives it everything up to the live edge; deliveries go
+//! through the same FIFO behind it, so nothing is missed and nothing comes twice (IN-ORDER, RESUMABLE). A socket that is
+//! further behind reads the log and asks again from where it got to.
+
+use hubbub_domain::conversation::{ConversationState, Membership};
+use hubbub_protocol::Sequence;
+use hubbub_protocol::frame::client::PresenceStatus;
+use hubbub_protocol::frame::server::{Gap, GapReason, PresenceNotice};
+
+use super::conversation::Conversation;
+use super::{HomeOutput, PRESENCE_MAX_MEMBERS};
+use crate::directory::Directory;
+use crate::frame::SharedFrame;
+use crate::shard::ring::Ring;
+use crate::shard::{Answer, Class, EdgeInput, Subscribe, Subscribed};
+
+/// The answer, and whether the socket follows from it on.
+pub(super) fn answer(ring: &Ring, state: &ConversationState, subscribe: &Subscribe) -> (bool, Answer) {
+    let Some(membership) = state.member(subscribe.user) else {
+        return (false, Answer::NotMember { after: subscribe.after });
+    };
+    let head = state.head();
+    let (gap, after) = start(membership, subscribe, head);
+    match ring.above(subscribe.conversation, after, head) {
+        Some(recent) => (true, Answer::Caught { gap, recent, head }),
+        None => (false, Answer::Behind { gap, after, head }),
+    }
+}
+
+/// From where on the socket can be given what it lacks, and what it cannot be given.
+fn start(membership: &Membership, subscribe: &Subscribe, head: Sequence) -> (Option<Gap>, Sequence) {
+    let Some(held) = subscribe.after else { return (None, head) };
+    let gap = |from, to, reason| Some(Gap { conversation_id: subscribe.conversation, from, to, reason });
+    let before_joining = membership.joined.previous();
+    if held > head {
+        (gap(head.next(), held, GapReason::AheadOfLog), head)
+    } else if held < before_joining {
+        (gap(held.next(), before_joining, GapReason::NotMember), before_joining)
+    } else {
+        (None, held)
+    }
+}
+
+/// The answer with what asked for it.
+pub(super) fn subscribed(subscribe: Subscribe, answer: Answer) -> Subscribed {
+    let Subscribe { conversation, key, user, command, .. } = subscribe;
+    Subscribed { conversation, key, user, command, answer }
+}
+
+/// Presence, where a conversation is small: the others hear who came, and the one who came hears who is there.
+pub(super) fn introduce(
+    directory: &Directory,
+    state: &ConversationState,
+    subscribe: &Subscribe,
+    conversation: &Conversation,
+    out: &mut Vec<HomeOutput>,
+) {
+    if state.member_count() > PRESENCE_MAX_MEMBERS {
+        return;
+    }
+    let Subscribe { conversation: id, user, key, .. } = subscribe;
+    if subscribe.announce {
+        let frame = SharedFrame::new(PresenceNotice { user_id: *user, status: PresenceStatus::Online });
+        conversation.notify(*id, &frame, *user, Class::Ephemeral, out);
+    }
+    for (other, _) in state.members().filter(|(other, _)| other != user) {
+        if let Some(status) = directory.status(other) {
+            let frame = SharedFrame::new(PresenceNotice { user_id: other, status });
+            out.push(HomeOutput::ToEdge { shard: key.shard, input: EdgeInput::Whisper { key: *key, frame } });
+        }
+    }
+}

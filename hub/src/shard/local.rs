@@ -1,0 +1,417 @@
+//! What the tasks on one shard's thread share: its connections, its edge, and what waits to be said to homes.
+//!
+//! Lives in an `Rc` and never leaves its thread, so a `RefCell` is its lock; no borrow is held across an await or a call
+//! that could come back here.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hubbub_domain::conversations::Conversations;
+use hubbub_domain::identity::Caller;
+use hubbub_domain::sessions::Sessions;
+use hubbub_protocol::frame::client::PresenceStatus;
+use hubbub_protocol::frame::close::CloseCode;
+use hubbub_protocol::frame::server::{
+    CommandError, Event, GoingAway, GoingAwayReason, ServerFrame, SessionInvalidated,
+};
+use hubbub_protocol::{ConversationId, Record, Sequence, SessionId, Timestamp, UserId};
+use hubbub_storage::error::StoreError;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio_util::task::TaskTracker;
+
+use super::edge::{EdgeCore, EdgeSink};
+use super::work::Services;
+use super::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCommand, Subscribe, home_of};
+use crate::config::HubConfig;
+use crate::connection::{Connection, Who, heartbeat};
+use crate::directory::Arrival;
+use crate::frame::{self, SharedFrame};
+use crate::hub::Shared;
+use crate::metrics;
+
+/// Pages of the log that one shard's sockets read at once; the others wait their turn.
+const MAX_READING: usize = 32;
+/// Records of one page of a replay. The socket's outbox paces the next.
+const REPLAY_PAGE: usize = 256;
+/// Sessions whose end is remembered, in case one of them is just logging in. A login takes seconds.
+const MAX_ENDED: usize = 4_096;
+
+/// A socket's way from a cursor to an edge of the log.
+struct Replay {
+    key: ConnectionKey,
+    conversation: ConversationId,
+    after: Sequence,
+    head: Sequence,
+}
+
+/// A shard's thread.
+pub(crate) struct Local {
+    id: u8,
+    shared: Arc<Shared>,
+    services: Services,
+    edge: RefCell<EdgeCore>,
+    seats: RefCell<Vec<Option<(Rc<Connection>, Who)>>>,
+    dirty: RefCell<Vec<Rc<Connection>>>,
+    /// What edges say to homes, by home shard, until their queues have room.
+    to_homes: RefCell<Vec<VecDeque<HomeInput>>>,
+    /// Replays that the edge wants begun.
+    replays: RefCell<Vec<Replay>>,
+    /// Rings when there is something to flush.
+    turn: Notify,
+    started: Instant,
+    second: Cell<u32>,
+    ended: RefCell<VecDeque<SessionId>>,
+    reading: Semaphore,
+    tasks: TaskTracker,
+}
+
+impl Local {
+    pub(crate) fn new(id: u8, shared: Arc<Shared>, services: Services) -> Rc<Self> {
+        let shards = shared.homes.len();
+        Rc::new(Self {
+            id,
+            shared,
+            services,
+            edge: RefCell::new(EdgeCore::new(id)),
+            seats: RefCell::default(),
+            dirty: RefCell::default(),
+            to_homes: RefCell::new((0..shards).map(|_| VecDeque::new()).collect()),
+            replays: RefCell::default(),
+            turn: Notify::new(),
+            started: Instant::now(),
+            second: Cell::new(0),
+            ended: RefCell::default(),
+            reading: Semaphore::new(MAX_READING),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    pub(crate) const fn id(&self) -> u8 {
+        self.id
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn config(&self) -> &HubConfig {
+        &self.shared.config
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.shared.sessions
+    }
+
+    pub(crate) const fn conversations(&self) -> &Conversations {
+        &self.services.conversations
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Seconds since the shard began, as of its last tick.
+    pub(crate) fn second(&self) -> u32 {
+        self.second.get()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.is_draining()
+    }
+
+    pub(crate) fn open_command(&self) -> OpenCommand {
+        OpenCommand::new(&self.shared.open_commands)
+    }
+
+    /// Runs a task on this thread; the shard ends when all have.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        // The tracker is what waits for it.
+        drop(self.tasks.spawn_local(task));
+    }
+
+    pub(crate) const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// A turn to read the log.
+    pub(crate) async fn reading(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.reading.acquire().await.ok()
+    }
+
+    pub(crate) fn arrive(&self, user: UserId) -> Arrival {
+        self.shared.directory.arrive(user, self.id, self.config().max_connections_per_user)
+    }
+
+    /// Gives a connection its seat. It was counted by [`Local::arrive`]; [`Local::forget`] takes both back.
+    pub(crate) fn seat(&self, connection: &Rc<Connection>, caller: Caller) -> Who {
+        let key = self.edge.borrow_mut().connect(caller.user_id);
+        let who = Who { key, caller };
+        let mut seats = self.seats.borrow_mut();
+        let slot = key.slot as usize;
+        if seats.len() <= slot {
+            seats.resize_with(slot + 1, || None);
+        }
+        seats[slot] = Some((Rc::clone(connection), who));
+        metrics::connections(1.0);
+        who
+    }
+
+    /// Takes a connection's seat away.
+    pub(crate) fn forget(&self, who: Who) {
+        let left = self.shared.directory.leave(who.caller.user_id, self.id);
+        let rooms = self.edge.borrow_mut().disconnect(who.key, &mut Sink { local: self });
+        self.seats.borrow_mut()[who.key.slot as usize] = None;
+        metrics::connections(-1.0);
+        if left {
+            self.tell_presence(who.caller.user_id, PresenceStatus::Offline, &rooms);
+        }
+        self.turn.notify_one();
+    }
+
+    /// The connection was told that it is logged in.
+    pub(crate) fn ready(&self, key: ConnectionKey) -> Vec<(ConversationId, Sequence)> {
+        self.edge.borrow_mut().ready(key)
+    }
+
+    pub(crate) fn ask(&self, subscribe: Subscribe) {
+        self.edge.borrow_mut().ask(subscribe, &mut Sink { local: self });
+        self.turn.notify_one();
+    }
+
+    pub(crate) fn leave(&self, key: ConnectionKey, conversation: ConversationId) {
+        self.edge.borrow_mut().leave(key, conversation, &mut Sink { local: self });
+        self.turn.notify_one();
+    }
+
+    pub(crate) fn set_presence(&self, who: Who, status: PresenceStatus) {
+        let user = who.caller.user_id;
+        if self.shared.directory.set_away(user, status == PresenceStatus::Away) {
+            let rooms = self.edge.borrow().rooms_of(who.key).to_vec();
+            self.tell_presence(user, status, &rooms);
+            self.turn.notify_one();
+        }
+    }
+
+    fn tell_presence(&self, user: UserId, status: PresenceStatus, rooms: &[ConversationId]) {
+        for conversation in rooms {
+            self.say(HomeInput::Presence { conversation: *conversation, user, status });
+        }
+    }
+
+    /// Hands a command to its home, waiting while that is busy.
+    pub(crate) async fn to_home(&self, input: HomeInput) {
+        let home = home_of(input.conversation(), self.shared.homes.len());
+        // A home that is gone answers nobody: its shard failed, and the server is about to stop.
+        let _gone = self.shared.homes[home].commands.send(input).await;
+    }
+
+    /// Says something to a home at the end of the turn.
+    fn say(&self, input: HomeInput) {
+        let home = home_of(input.conversation(), self.shared.homes.len());
+        self.to_homes.borrow_mut()[home].push_back(input);
+    }
+
+    /// Writes to this connection at the end of the turn.
+    pub(crate) fn flush_later(&self, connection: &Rc<Connection>) {
+        if connection.mark_dirty() {
+            self.dirty.borrow_mut().push(Rc::clone(connection));
+            self.turn.notify_one();
+        }
+    }
+
+    pub(crate) async fn turn(&self) {
+        self.turn.notified().await;
+    }
+
+    /// What a home shard said.
+    pub(crate) fn hear(&self, input: EdgeInput) {
+        self.edge.borrow_mut().input(input, &mut Sink { local: self });
+    }
+
+    /// Gives what is to be said to this home, one at a time.
+    pub(crate) fn next_for_home(&self, home: usize) -> Option<HomeInput> {
+        self.to_homes.borrow_mut()[home].pop_front()
+    }
+
+    /// Puts back what a home had no room for.
+    pub(crate) fn not_yet(&self, home: usize, input: HomeInput) {
+        self.to_homes.borrow_mut()[home].push_front(input);
+    }
+
+    /// Writes to every connection that something was queued for.
+    pub(crate) fn flush(&self) {
+        let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
+        for connection in &dirty {
+            connection.flush();
+        }
+    }
+
+    /// One second went by: looks at every connection.
+    pub(crate) fn tick(&self) {
+        self.second.set(u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX));
+        let now = self.now();
+        for (connection, who) in self.seats.borrow().iter().flatten() {
+            if heartbeat::check(connection, who.key.slot, self.second(), now, self.config()) {
+                self.flush_later(connection);
+            }
+        }
+    }
+
+    pub(crate) fn end_session(&self, session: SessionId) {
+        let mut ended = self.ended.borrow_mut();
+        if ended.len() >= MAX_ENDED {
+            ended.pop_front();
+        }
+        ended.push_back(session);
+        for (connection, who) in self.seats.borrow().iter().flatten() {
+            if who.caller.session_id == session {
+                connection.frame(&SessionInvalidated { session_id: session }.into());
+                connection.close(CloseCode::SessionRevoked);
+                self.flush_later(connection);
+            }
+        }
+    }
+
+    /// Whether this session was ended a short while ago.
+    pub(crate) fn has_ended(&self, session: SessionId) -> bool {
+        self.ended.borrow().contains(&session)
+    }
+
+    /// Tells every connection when to come back: each a different moment of the window (DRAINED).
+    pub(crate) fn announce_drain(&self) {
+        let window = u64::try_from(self.config().reconnect_window.as_millis()).unwrap_or(u64::MAX).max(1);
+        for (connection, who) in self.seats.borrow().iter().flatten() {
+            // Fibonacci hashing spreads neighbours far apart.
+            let spread =
+                u64::from(who.key.slot).wrapping_add(u64::from(self.id) << 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let reconnect_after_ms = (spread >> 32) % window;
+            let reason = GoingAwayReason::Draining;
+            connection.frame(&GoingAway { reason, reconnect_after_ms, resume: Vec::new() }.into());
+            self.flush_later(connection);
+        }
+    }
+
+    pub(crate) fn close_all(&self) {
+        for (connection, _) in self.seats.borrow().iter().flatten() {
+            connection.close(CloseCode::Restart);
+            self.flush_later(connection);
+        }
+    }
+
+    fn connection(&self, slot: u32) -> Option<Rc<Connection>> {
+        let seats = self.seats.borrow();
+        seats.get(slot as usize)?.as_ref().map(|(connection, _)| Rc::clone(connection))
+    }
+
+    /// Begins the replays that the edge asked for.
+    pub(crate) fn start_replays(self: &Rc<Self>) {
+        let replays = std::mem::take(&mut *self.replays.borrow_mut());
+        for replay in replays {
+            self.spawn(Rc::clone(self).replay(replay));
+        }
+    }
+
+    /// Gives a socket the log above a cursor up to an edge, then asks for what came since.
+    async fn replay(self: Rc<Self>, replay: Replay) {
+        let Replay { key, conversation, mut after, head } = replay;
+        let Some(connection) = self.connection(key.slot) else { return };
+        while after < head {
+            connection.has_room().await;
+            let page = {
+                let _turn = self.reading().await;
+                self.services.read_above(conversation, after, head, REPLAY_PAGE).await
+            };
+            let given = match page {
+                Ok(page) => self.give(&connection, key, &page).await,
+                Err(error) => {
+                    tracing::error!(conversation.id = %conversation, %error, "a replay could not be read");
+                    self.fail_replay(&connection, key, conversation, &error);
+                    None
+                }
+            };
+            let Some(last) = given else { return };
+            after = last;
+        }
+        self.edge.borrow_mut().replayed(key, conversation, head, &mut Sink { local: &self });
+        self.turn.notify_one();
+    }
+
+    /// Queues records for a socket that resumes, no faster than it reads; the last one's sequence, unless it went away.
+    async fn give(&self, connection: &Rc<Connection>, key: ConnectionKey, page: &[Record]) -> Option<Sequence> {
+        for record in page {
+            connection.flush();
+            connection.has_room().await;
+            if connection.closing().is_some() || !self.edge.borrow().resumes(key, record.conversation_id) {
+                return None;
+            }
+            let bytes = frame::encode(&Event::of(record).into(), connection.format);
+            connection.event(bytes, Some((record.conversation_id, record.sequence)));
+        }
+        self.flush_later(connection);
+        page.last().map(|record| record.sequence)
+    }
+
+    fn fail_replay(
+        &self,
+        connection: &Rc<Connection>,
+        key: ConnectionKey,
+        conversation: ConversationId,
+        error: &StoreError,
+    ) {
+        self.leave(key, conversation);
+        let error = hubbub_domain::refusal::never_stored(error).with("conversation_id", conversation.to_string());
+        connection.frame(&CommandError { id: None, error }.into());
+        self.flush_later(connection);
+    }
+}
+
+/// The edge's way out: to connections, homes and replays of this thread.
+struct Sink<'a> {
+    local: &'a Local,
+}
+
+impl Sink<'_> {
+    fn with(&self, slot: u32, say: impl FnOnce(&Connection)) {
+        if let Some((connection, _)) = self.local.seats.borrow().get(slot as usize).and_then(Option::as_ref) {
+            say(connection);
+            if connection.mark_dirty() {
+                self.local.dirty.borrow_mut().push(Rc::clone(connection));
+            }
+        }
+    }
+}
+
+impl EdgeSink for Sink<'_> {
+    fn event(&mut self, slot: u32, delivery: &Delivery) {
+        self.with(slot, |connection| {
+            let place = Some((delivery.conversation, delivery.sequence));
+            connection.event(delivery.frame.bytes(connection.format), place);
+        });
+    }
+
+    fn shared(&mut self, slot: u32, frame: &SharedFrame, class: Class) {
+        self.with(slot, |connection| connection.shared(frame.bytes(connection.format), class));
+    }
+
+    fn frame(&mut self, slot: u32, frame: ServerFrame) {
+        self.with(slot, |connection| connection.frame(&frame));
+    }
+
+    fn reply(&mut self, slot: u32, frame: Option<ServerFrame>, open: OpenCommand) {
+        self.with(slot, |connection| connection.answer(frame.as_ref()));
+        drop(open);
+    }
+
+    fn replay(&mut self, key: ConnectionKey, conversation: ConversationId, after: Sequence, head: Sequence) {
+        self.local.replays.borrow_mut().push(Replay { key, conversation, after, head });
+    }
+
+    fn home(&mut self, input: HomeInput) {
+        self.local.say(input);
+    }
+}

@@ -1,0 +1,131 @@
+//! The recent records of a home shard's conversations: the cheap case of a resume.
+//!
+//! Bounded in bytes over the whole shard, oldest out first (BOUNDED): an idle conversation holds nothing for long.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use hubbub_protocol::{ConversationId, Sequence};
+
+use super::Delivery;
+
+/// Bytes that a shard's ring holds: a second of 20,000 messages of 1 KiB. Full: the oldest go, and a resume that needs
+/// them reads the log.
+const MAX_BYTES: usize = 20 * 1024 * 1024;
+/// What an entry costs beside its payload: the record's frame and both its encodings, roughly.
+const OVERHEAD: usize = 512;
+
+/// The ring.
+#[derive(Default)]
+pub(crate) struct Ring {
+    recent: HashMap<ConversationId, VecDeque<Arc<Delivery>>>,
+    order: VecDeque<(ConversationId, usize)>,
+    bytes: usize,
+}
+
+impl Ring {
+    /// Adds the next record of its conversation.
+    pub(crate) fn push(&mut self, delivery: Arc<Delivery>, payload_bytes: usize) {
+        // Three copies at the most: the record's and one in each format.
+        let bytes = OVERHEAD + 3 * payload_bytes;
+        let conversation = delivery.conversation;
+        self.recent.entry(conversation).or_default().push_back(delivery);
+        self.order.push_back((conversation, bytes));
+        self.bytes += bytes;
+        while self.bytes > MAX_BYTES {
+            let Some((oldest, bytes)) = self.order.pop_front() else { break };
+            self.bytes -= bytes;
+            self.pop(oldest);
+        }
+    }
+
+    fn pop(&mut self, conversation: ConversationId) {
+        if let Some(recent) = self.recent.get_mut(&conversation) {
+            recent.pop_front();
+            if recent.is_empty() {
+                self.recent.remove(&conversation);
+            }
+        }
+    }
+
+    /// All records above `after` up to `head`, if it still has every one of them.
+    pub(crate) fn above(
+        &self,
+        conversation: ConversationId,
+        after: Sequence,
+        head: Sequence,
+    ) -> Option<Vec<Arc<Delivery>>> {
+        if after >= head {
+            return Some(Vec::new());
+        }
+        let recent = self.recent.get(&conversation)?;
+        let wanted: Vec<_> = recent.iter().filter(|delivery| delivery.sequence > after).cloned().collect();
+        let whole = wanted.first().is_some_and(|first| first.sequence == after.next())
+            && wanted.last().is_some_and(|last| last.sequence == head);
+        whole.then_some(wanted)
+    }
+
+    /// Forgets a conversation's records: one of them was erased, or the order is to be learnt anew.
+    pub(crate) fn forget(&mut self, conversation: ConversationId) {
+        if self.recent.remove(&conversation).is_some() {
+            let mut freed = 0;
+            self.order.retain(|(other, bytes)| {
+                let stays = *other != conversation;
+                freed += if stays { 0 } else { *bytes };
+                stays
+            });
+            self.bytes -= freed;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hubbub_protocol::Timestamp;
+    use hubbub_protocol::frame::server::Pong;
+
+    use super::*;
+    use crate::frame::SharedFrame;
+
+    fn delivery(conversation: ConversationId, sequence: u64) -> Arc<Delivery> {
+        Arc::new(Delivery {
+            conversation,
+            sequence: Sequence::new(sequence),
+            frame: SharedFrame::new(Pong { id: None, server_time: Timestamp::from_ms(0) }),
+            leaves: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn gives_all_or_nothing_above_a_cursor() {
+        let mut ring = Ring::default();
+        let conversation = ConversationId::generate();
+        for sequence in 5..=8 {
+            ring.push(delivery(conversation, sequence), 100);
+        }
+        let sequences = |after: u64, head: u64| {
+            ring.above(conversation, Sequence::new(after), Sequence::new(head))
+                .map(|found| found.iter().map(|delivery| delivery.sequence.get()).collect::<Vec<_>>())
+        };
+        assert_eq!(sequences(4, 8), Some(vec![5, 6, 7, 8]));
+        assert_eq!(sequences(7, 8), Some(vec![8]));
+        assert_eq!(sequences(8, 8), Some(vec![]));
+        assert_eq!(sequences(3, 8), None, "RESUMABLE: a hole at the start is read from the log");
+        assert_eq!(sequences(4, 9), None, "RESUMABLE: a hole at the end is read from the log");
+    }
+
+    #[test]
+    fn bounded_in_bytes_over_all_conversations() {
+        let mut ring = Ring::default();
+        let first = ConversationId::generate();
+        ring.push(delivery(first, 1), 1);
+        let busy = ConversationId::generate();
+        for sequence in 1..=200 {
+            ring.push(delivery(busy, sequence), 64 * 1024);
+        }
+        assert!(ring.bytes <= MAX_BYTES, "BOUNDED");
+        assert!(!ring.recent.contains_key(&first), "the oldest went first");
+        ring.forget(busy);
+        assert_eq!((ring.bytes, ring.order.len()), (0, 0));
+    }
+}

@@ -1,0 +1,257 @@
+//! The loop of one shard: the only part of it that awaits.
+//!
+//! One turn takes what is there (bounded), lets the cores work, and then says it all at once: to homes, to edges, to
+//! sockets. So writes are joined without any added delay: under load a turn has more in it.
+//!
+//! What another shard has no room for waits here in order. While much of that waits, no commands are taken, but what
+//! edges are told always is; so two shards that are full of each other still go on.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use hubbub_domain::conversations::Stored;
+use hubbub_protocol::frame::server::{CommandError, CommandOk, MessageAck, ServerFrame};
+use hubbub_protocol::{ConversationId, ErrorBody, MessageId};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::MissedTickBehavior;
+
+use super::home::{Done, HomeCore, HomeOutput};
+use super::local::Local;
+use super::work::{Services, Step};
+use super::{Control, EdgeInput, HomeInput, ReplyTo};
+use crate::login::{self, Adopted};
+
+/// Inputs of one kind that one turn takes: enough to join writes, few enough that no kind starves.
+const TURN: usize = 256;
+/// Works that may be under way before commands wait: the store's queue is the next to fill.
+const MAX_WORKS: usize = 2_048;
+/// Inputs that may wait for another edge before commands wait.
+const MAX_UNSAID: usize = 65_536;
+/// How soon what another shard had no room for is tried again. It takes its queue every turn.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// The receiving ends of a [`super::ShardHandle`].
+pub(crate) struct Inbox {
+    pub(crate) commands: mpsc::Receiver<HomeInput>,
+    pub(crate) edges: mpsc::Receiver<Vec<EdgeInput>>,
+    pub(crate) adopt: mpsc::Receiver<Adopted>,
+    pub(crate) control: mpsc::Receiver<Control>,
+}
+
+/// A shard at work.
+pub(crate) struct ShardTask {
+    local: Rc<Local>,
+    home: HomeCore,
+    services: Services,
+    inbox: Inbox,
+    works: FuturesUnordered<LocalBoxFuture<'static, Done>>,
+    out: Vec<HomeOutput>,
+    /// What is to be said to the edges of other shards.
+    to_edges: Vec<Vec<EdgeInput>>,
+    blocked: bool,
+}
+
+/// What wakes the loop.
+enum Wake {
+    Control(Control),
+    Edges(Vec<EdgeInput>),
+    Done(Done),
+    Command(HomeInput),
+    Adopt(Adopted),
+    Tick,
+    Turn,
+    Stop,
+}
+
+impl ShardTask {
+    pub(crate) fn new(local: Rc<Local>, services: Services, inbox: Inbox) -> Self {
+        let shared = local.shared();
+        let home = HomeCore::new(shared.directory.clone(), shared.config.max_idle_conversations);
+        let to_edges = (0..shared.homes.len()).map(|_| Vec::new()).collect();
+        let works = FuturesUnordered::new();
+        Self { local, home, services, inbox, works, out: Vec::new(), to_edges, blocked: false }
+    }
+
+    /// Runs until it is told to stop.
+    pub(crate) async fn run(mut self) {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let takes_commands = self.takes_commands();
+            let wake = tokio::select! {
+                biased;
+                () = self.local.shared().stop.cancelled() => Wake::Stop,
+                Some(order) = self.inbox.control.recv() => Wake::Control(order),
+                Some(batch) = self.inbox.edges.recv() => Wake::Edges(batch),
+                Some(done) = self.works.next(), if !self.works.is_empty() => Wake::Done(done),
+                Some(command) = self.inbox.commands.recv(), if takes_commands => Wake::Command(command),
+                _ = tick.tick() => Wake::Tick,
+                () = self.local.turn() => Wake::Turn,
+                Some(adopted) = self.inbox.adopt.recv() => Wake::Adopt(adopted),
+                () = tokio::time::sleep(RETRY), if self.blocked => Wake::Turn,
+            };
+            if !self.take(wake) {
+                break;
+            }
+            self.take_more();
+            self.turn();
+            // Connections read and write between turns.
+            tokio::task::yield_now().await;
+        }
+        self.local.tasks().close();
+    }
+
+    fn takes_commands(&self) -> bool {
+        self.works.len() < MAX_WORKS && self.to_edges.iter().all(|unsaid| unsaid.len() < MAX_UNSAID)
+    }
+
+    /// Takes one input; false if it was the order to stop.
+    fn take(&mut self, wake: Wake) -> bool {
+        match wake {
+            Wake::Stop | Wake::Control(Control::Stop) => return false,
+            Wake::Control(Control::EndSession(session)) => self.local.end_session(session),
+            Wake::Control(Control::Drain) => self.local.announce_drain(),
+            Wake::Control(Control::CloseAll) => self.local.close_all(),
+            Wake::Edges(batch) => batch.into_iter().for_each(|input| self.local.hear(input)),
+            Wake::Done(done) => self.home.done(done, self.local.now(), &mut self.out),
+            Wake::Command(command) => self.home.input(command, self.local.now(), &mut self.out),
+            Wake::Adopt(adopted) => self.local.spawn(login::login(Rc::clone(&self.local), adopted)),
+            Wake::Tick => {
+                self.local.tick();
+                self.home.sweep();
+            }
+            Wake::Turn => {}
+        }
+        true
+    }
+
+    /// Takes what else is there, without waiting.
+    fn take_more(&mut self) {
+        for _ in 0..TURN {
+            let Ok(batch) = self.inbox.edges.try_recv() else { break };
+            batch.into_iter().for_each(|input| self.local.hear(input));
+        }
+        for _ in 0..TURN {
+            let Some(Some(done)) = self.works.next().now_or_never() else { break };
+            self.home.done(done, self.local.now(), &mut self.out);
+        }
+        for _ in 0..TURN {
+            if !self.takes_commands() {
+                break;
+            }
+            let Ok(command) = self.inbox.commands.try_recv() else { break };
+            self.home.input(command, self.local.now(), &mut self.out);
+        }
+    }
+
+    /// Says everything that is to be said.
+    fn turn(&mut self) {
+        self.say_outputs();
+        self.blocked = false;
+        for shard in 0..self.to_edges.len() {
+            self.tell_home(shard);
+            self.tell_edge(shard);
+        }
+        self.local.start_replays();
+        self.local.flush();
+    }
+
+    /// Starts works, answers callers, and tells this shard's own edge and home, until nothing new comes of it.
+    fn say_outputs(&mut self) {
+        let own = usize::from(self.local.id());
+        loop {
+            for output in std::mem::take(&mut self.out) {
+                match self.services.step(output) {
+                    Step::Work(work) => self.works.push(work),
+                    Step::Say(HomeOutput::ToEdge { shard, input }) => self.to_edge(shard, input),
+                    Step::Say(HomeOutput::Reply { to, result }) => self.reply(to, result),
+                    Step::Say(_) => {}
+                }
+            }
+            let mut quiet = true;
+            while let Some(input) = self.local.next_for_home(own) {
+                quiet = false;
+                self.home.input(input, self.local.now(), &mut self.out);
+            }
+            if quiet && self.out.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn to_edge(&mut self, shard: u8, input: EdgeInput) {
+        if shard == self.local.id() {
+            self.local.hear(input);
+        } else {
+            self.to_edges[usize::from(shard)].push(input);
+        }
+    }
+
+    fn tell_edge(&mut self, shard: usize) {
+        if self.to_edges[shard].is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.to_edges[shard]);
+        match self.local.shared().homes[shard].edges.try_send(batch) {
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(batch)) => {
+                self.to_edges[shard] = batch;
+                self.blocked = true;
+            }
+        }
+    }
+
+    fn tell_home(&mut self, shard: usize) {
+        while let Some(input) = self.local.next_for_home(shard) {
+            match self.local.shared().homes[shard].commands.try_send(input) {
+                Ok(()) | Err(TrySendError::Closed(_)) => {}
+                Err(TrySendError::Full(input)) => {
+                    self.local.not_yet(shard, input);
+                    self.blocked = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, to: ReplyTo, result: Result<Stored, ErrorBody>) {
+        match to {
+            ReplyTo::Connection { key, id, ack, conversation, quiet, open } => {
+                let frame = match result {
+                    Ok(_) if quiet => None,
+                    Ok(stored) => Some(success(conversation, id, ack, stored)),
+                    Err(error) => Some(CommandError { id, error }.into()),
+                };
+                self.to_edge(key.shard, EdgeInput::Reply { key, frame, open });
+            }
+            ReplyTo::Caller { answer, open } => {
+                // A caller that went away wants no answer.
+                drop(answer.send(result));
+                drop(open);
+            }
+        }
+    }
+}
+
+fn success(
+    conversation: ConversationId,
+    id: Option<String>,
+    ack: Option<hubbub_protocol::ClientMessageId>,
+    stored: Stored,
+) -> ServerFrame {
+    match ack {
+        Some(client_message_id) => MessageAck {
+            id,
+            client_message_id,
+            message_id: MessageId::new(conversation, stored.first),
+            conversation_seq: stored.first,
+        }
+        .into(),
+        None => CommandOk { id, conversation_seq: Some(stored.last) }.into(),
+    }
+}

@@ -1,0 +1,125 @@
+//! The work that a home hands out, as futures: every one ends in a [`Done`].
+//!
+//! Polled by the shard's task among its other inputs, never awaited inline. Leaves deciding to the core.
+
+use std::time::Instant;
+
+use futures_util::future::LocalBoxFuture;
+use hubbub_domain::conversations::Conversations;
+use hubbub_protocol::{ConversationId, Record, Sequence};
+use hubbub_storage::error::{StoreError, StoreResult};
+use hubbub_storage::log::{Append, Appended, MAX_READ_RECORDS, Range};
+use hubbub_storage::store::Store;
+
+use super::home::{AppendFailure, Done, HomeOutput, Loaded};
+use crate::metrics;
+
+/// What the work needs.
+#[derive(Clone)]
+pub(crate) struct Services {
+    pub(crate) store: Store,
+    pub(crate) conversations: Conversations,
+}
+
+/// What becomes of an output: work, or nothing to wait for.
+pub(crate) enum Step {
+    Work(LocalBoxFuture<'static, Done>),
+    Say(HomeOutput),
+}
+
+impl Services {
+    /// The work of an output; those that only say something come back.
+    pub(crate) fn step(&self, output: HomeOutput) -> Step {
+        let this = self.clone();
+        Step::Work(match output {
+            HomeOutput::Load { conversation, since } => Box::pin(async move {
+                let result = this.load(conversation, since).await;
+                Done::Loaded { conversation, result }
+            }),
+            HomeOutput::ReadTarget { conversation, target, act, reply } => Box::pin(async move {
+                let result = this.conversations.target(conversation, target).await;
+                Done::TargetRead { conversation, act, reply, result }
+            }),
+            HomeOutput::Append { append, roster_changes } => Box::pin(async move {
+                let conversation = append.conversation_id;
+                let result = this.append(append, roster_changes).await;
+                Done::Appended { conversation, result }
+            }),
+            HomeOutput::Settle { conversation, act, refusal, reply } => Box::pin(async move {
+                let result = match this.conversations.settled(conversation, &act).await {
+                    Ok(Some(stored)) => Ok(stored),
+                    Ok(None) => *refusal,
+                    Err(error) => Err(error),
+                };
+                Done::Answered { reply, result }
+            }),
+            HomeOutput::Repeat { conversation, act, first, reply } => Box::pin(async move {
+                let result = this.conversations.repeated(conversation, &act, first).await;
+                Done::Answered { reply, result }
+            }),
+            HomeOutput::Mark { conversation, user, seq, reply } => Box::pin(async move {
+                let result = this.conversations.mark_read(conversation, user, seq).await;
+                Done::Marked { conversation, user, reply, result }
+            }),
+            HomeOutput::Snapshot { conversation, state } => Box::pin(async move {
+                if let Err(error) = this.conversations.save_snapshot(conversation, &state).await {
+                    // A missing snapshot costs time at the next load and nothing else.
+                    tracing::warn!(conversation.id = %conversation, %error, "a snapshot was not saved");
+                }
+                Done::Nothing
+            }),
+            say @ (HomeOutput::ToEdge { .. } | HomeOutput::Reply { .. }) => return Step::Say(say),
+        })
+    }
+
+    async fn append(&self, append: Append, roster_changes: bool) -> Result<Appended, AppendFailure> {
+        let conversation = append.conversation_id;
+        // Lists of conversations are written before the log and thinned out after it, so that they never lack one.
+        let roster = if roster_changes { append.records.clone() } else { Vec::new() };
+        if roster_changes {
+            self.conversations.before_append(conversation, &roster).await.map_err(AppendFailure::Refused)?;
+        }
+        let acts = append.records.len();
+        let begun = Instant::now();
+        let appended = self.store.log.append(append).await.map_err(AppendFailure::Store)?;
+        metrics::append(begun.elapsed().as_secs_f64(), acts);
+        if roster_changes && matches!(appended, Appended::Committed { .. }) {
+            if let Err(error) = self.conversations.after_commit(conversation, &roster).await {
+                tracing::warn!(conversation.id = %conversation, %error, "a list of conversations keeps a leaver's row");
+            }
+        }
+        Ok(appended)
+    }
+
+    async fn load(&self, conversation: ConversationId, since: Option<Sequence>) -> StoreResult<Loaded> {
+        let state = self.conversations.load(conversation).await?;
+        let mut missed = Vec::new();
+        if let Some(mut after) = since {
+            while after < state.head() {
+                let page = self.read_above(conversation, after, state.head(), MAX_READ_RECORDS).await?;
+                after = page.last().map_or(state.head(), |record| record.sequence);
+                missed.extend(page);
+            }
+        }
+        Ok(Loaded { state, missed })
+    }
+
+    /// Records above `after`, no higher than `head`: at least one, at most `limit`.
+    pub(crate) async fn read_above(
+        &self,
+        conversation: ConversationId,
+        after: Sequence,
+        head: Sequence,
+        limit: usize,
+    ) -> StoreResult<Vec<Record>> {
+        let mut page = self.store.log.read(conversation, Range::After(after), limit).await?;
+        page.retain(|record| record.sequence <= head);
+        let whole = page.first().is_some_and(|first| first.sequence == after.next());
+        if whole {
+            Ok(page)
+        } else {
+            let reason = format_args!("GAPLESS: nothing right after {after} of {conversation}, whose head is {head}");
+            Err(StoreError::Damaged(hubbub_storage::error::Reason::new(reason)))
+        }
+    }
+}
