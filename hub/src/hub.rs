@@ -125,6 +125,10 @@ impl Hub {
     }
 
     /// Does an act, exactly as a socket's command would be done.
+    ///
+    /// # Errors
+    ///
+    /// The refusal to answer; `unknown_outcome` when it may have been stored (HONEST).
     pub fn submit(
         &self,
         conversation: ConversationId,
@@ -134,6 +138,10 @@ impl Hub {
     }
 
     /// Notes how far somebody has read; answers how far that is now.
+    ///
+    /// # Errors
+    ///
+    /// The refusal to answer: not a member, above the head, or the store's.
     pub fn mark_read(
         &self,
         conversation: ConversationId,

@@ -134,7 +134,7 @@ pub(crate) struct Asked {
 #[derive(Debug)]
 pub(crate) enum EdgeInput {
     /// The answer to a command.
-    Reply { key: ConnectionKey, frame: Option<ServerFrame>, open: OpenCommand },
+    Reply { key: ConnectionKey, frame: Option<Box<ServerFrame>>, open: OpenCommand },
     /// A record was committed. The sockets of those who join follow from it on; their home has counted one follower of
     /// this shard for each of these people, and the edge corrects that.
     Deliver { delivery: Arc<Delivery>, joins: Vec<UserId> },
@@ -161,7 +161,6 @@ pub(crate) struct Delivery {
 pub(crate) struct Subscribed {
     pub(crate) conversation: ConversationId,
     pub(crate) key: ConnectionKey,
-    pub(crate) user: UserId,
     pub(crate) command: Option<Asked>,
     pub(crate) answer: Answer,
 }
@@ -197,8 +196,6 @@ pub(crate) enum Control {
     Drain,
     /// Close every socket with `restart`.
     CloseAll,
-    /// End the shard.
-    Stop,
 }
 
 /// How the rest of the hub reaches a shard.

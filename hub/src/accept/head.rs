@@ -51,7 +51,7 @@ pub(super) fn door(read: &[u8], allowed_origins: &[String]) -> Result<Door, Erro
         return Ok(Door::Http);
     }
     let head = Head { request: &request };
-    head.check_query(query)?;
+    check_query(query)?;
     head.check_origin(allowed_origins)?;
     let key = head.check_upgrade()?;
     let (format, echoed) = head.format()?;
@@ -92,18 +92,6 @@ impl Head<'_, '_, '_> {
             .filter_map(|value| std::str::from_utf8(value).ok())
             .flat_map(|value| value.split(','))
             .any(|item| item.trim().eq_ignore_ascii_case(word))
-    }
-
-    /// A token in a URL ends in logs and histories.
-    fn check_query(&self, query: &str) -> Result<(), ErrorBody> {
-        let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
-        for name in names {
-            if ["token", "access_token", "jwt"].iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
-                let message = format!("`{name}` has no place in a URL: send the token in the auth frame");
-                return Err(ErrorBody::new(ErrorCode::ValidationFailed, message).with("field", name));
-            }
-        }
-        Ok(())
     }
 
     fn check_origin(&self, allowed: &[String]) -> Result<(), ErrorBody> {
@@ -164,6 +152,18 @@ impl Head<'_, '_, '_> {
             )),
         }
     }
+}
+
+/// A token in a URL ends in logs and histories.
+fn check_query(query: &str) -> Result<(), ErrorBody> {
+    let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    for name in names {
+        if ["token", "access_token", "jwt"].iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
+            let message = format!("`{name}` has no place in a URL: send the token in the auth frame");
+            return Err(ErrorBody::new(ErrorCode::ValidationFailed, message).with("field", name));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -177,7 +177,7 @@ impl EdgeCore {
         match input {
             EdgeInput::Reply { key, frame, open } => {
                 if self.holds(key) {
-                    sink.reply(key.slot, frame, open);
+                    sink.reply(key.slot, frame.map(|frame| *frame), open);
                 }
             }
             EdgeInput::Deliver { delivery, joins } => self.deliver(&delivery, &joins, sink),
@@ -278,7 +278,7 @@ impl EdgeCore {
     }
 
     fn subscribed(&mut self, subscribed: Subscribed, sink: &mut impl EdgeSink) {
-        let Subscribed { conversation, key, user: _, command, answer } = subscribed;
+        let Subscribed { conversation, key, command, answer } = subscribed;
         let seat = self.holds(key).then(|| self.rooms.get_mut(&conversation)).flatten();
         let seat = seat.and_then(|room| room.iter_mut().find(|seat| seat.slot == key.slot));
         let Some(seat) = seat else {

@@ -39,27 +39,34 @@ const PRESENCE_MAX_MEMBERS: usize = 50;
 /// Works that may wait for one conversation. Full: refused as `overloaded`.
 const MAX_QUEUE: usize = 8_192;
 
-/// Work that the home asks of the task, which answers each with one [`Done`].
+/// What a home wants done.
 #[derive(Debug)]
 pub(crate) enum HomeOutput {
+    /// Do some work, and hand its end in.
+    Work(HomeWork),
+    /// Say something to an edge.
+    ToEdge { shard: u8, input: EdgeInput },
+    /// Answer a command.
+    Reply { to: ReplyTo, result: Result<Stored, ErrorBody> },
+}
+
+/// Work that takes waiting. Each ends in one [`Done`].
+#[derive(Debug)]
+pub(crate) enum HomeWork {
     /// Load the state; and the records above `since`, if given, as they were committed without this home's knowing.
     Load { conversation: ConversationId, since: Option<Sequence> },
     /// Read the record an act refers to, then hand the act in again.
     ReadTarget { conversation: ConversationId, target: Sequence, act: Box<Act>, reply: ReplyTo },
-    /// Append to the log. `joins` and `leaves`: whether lists of conversations change with it.
+    /// Append to the log; `roster_changes`: lists of conversations change with it.
     Append { append: Append, roster_changes: bool },
-    /// Was a refused act stored by an earlier try? Answer the command with that, else with the refusal.
-    Settle { conversation: ConversationId, act: Box<Act>, refusal: Box<Result<Stored, ErrorBody>>, reply: ReplyTo },
+    /// Was this act stored by an earlier try? Answer it with that, else with `otherwise`.
+    Settle { conversation: ConversationId, act: Box<Act>, otherwise: Box<Result<Stored, ErrorBody>>, reply: ReplyTo },
     /// Answer an act that is stored already.
     Repeat { conversation: ConversationId, act: Box<Act>, first: Sequence, reply: ReplyTo },
     /// Move a read mark.
     Mark { conversation: ConversationId, user: UserId, seq: Sequence, reply: ReplyTo },
     /// Save the state, so that the next load is short.
     Snapshot { conversation: ConversationId, state: Box<ConversationState> },
-    /// Say something to an edge.
-    ToEdge { shard: u8, input: EdgeInput },
-    /// Answer a command.
-    Reply { to: ReplyTo, result: Result<Stored, ErrorBody> },
 }
 
 /// Work that is done.
@@ -128,7 +135,9 @@ impl HomeCore {
         let id = input.conversation();
         match input {
             HomeInput::Act { act, reply, .. } => match act.command.target() {
-                Some(target) => out.push(HomeOutput::ReadTarget { conversation: id, target, act, reply }),
+                Some(target) => {
+                    out.push(HomeOutput::Work(HomeWork::ReadTarget { conversation: id, target, act, reply }))
+                }
                 None => self.enqueue(id, Work::Act { act, target: None, reply, tries: 0 }, out),
             },
             HomeInput::Read { user, seq, reply, .. } => self.enqueue(id, Work::Read { user, seq, reply }, out),
@@ -200,7 +209,8 @@ impl HomeCore {
             conversation.touched = true;
             if conversation.state.is_none() {
                 conversation.loading = true;
-                out.push(HomeOutput::Load { conversation: id, since: conversation.committed });
+                let since = conversation.committed;
+                out.push(HomeOutput::Work(HomeWork::Load { conversation: id, since }));
                 return;
             }
             match conversation.queue.front() {
@@ -228,7 +238,7 @@ impl HomeCore {
             }
             Some(Work::Read { user, seq, reply }) => match read(state, &conversation.marks, user, seq) {
                 Some(result) => out.push(HomeOutput::Reply { to: reply, result }),
-                None => out.push(HomeOutput::Mark { conversation: id, user, seq, reply }),
+                None => out.push(HomeOutput::Work(HomeWork::Mark { conversation: id, user, seq, reply })),
             },
             Some(act @ Work::Act { .. }) => conversation.queue.push_front(act),
             None => {}

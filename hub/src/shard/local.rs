@@ -40,6 +40,9 @@ const REPLAY_PAGE: usize = 256;
 /// Sessions whose end is remembered, in case one of them is just logging in. A login takes seconds.
 const MAX_ENDED: usize = 4_096;
 
+/// A connection and whose it is.
+type Seat = (Rc<Connection>, Who);
+
 /// A socket's way from a cursor to an edge of the log.
 struct Replay {
     key: ConnectionKey,
@@ -54,7 +57,7 @@ pub(crate) struct Local {
     shared: Arc<Shared>,
     services: Services,
     edge: RefCell<EdgeCore>,
-    seats: RefCell<Vec<Option<(Rc<Connection>, Who)>>>,
+    seats: RefCell<Vec<Option<Seat>>>,
     dirty: RefCell<Vec<Rc<Connection>>>,
     /// What edges say to homes, by home shard, until their queues have room.
     to_homes: RefCell<Vec<VecDeque<HomeInput>>>,

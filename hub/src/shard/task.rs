@@ -22,7 +22,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::home::{Done, HomeCore, HomeOutput};
 use super::local::Local;
-use super::work::{Services, Step};
+use super::work::Services;
 use super::{Control, EdgeInput, HomeInput, ReplyTo};
 use crate::login::{self, Adopted};
 
@@ -113,11 +113,11 @@ impl ShardTask {
     /// Takes one input; false if it was the order to stop.
     fn take(&mut self, wake: Wake) -> bool {
         match wake {
-            Wake::Stop | Wake::Control(Control::Stop) => return false,
+            Wake::Stop => return false,
             Wake::Control(Control::EndSession(session)) => self.local.end_session(session),
             Wake::Control(Control::Drain) => self.local.announce_drain(),
             Wake::Control(Control::CloseAll) => self.local.close_all(),
-            Wake::Edges(batch) => batch.into_iter().for_each(|input| self.local.hear(input)),
+            Wake::Edges(batch) => self.hear(batch),
             Wake::Done(done) => self.home.done(done, self.local.now(), &mut self.out),
             Wake::Command(command) => self.home.input(command, self.local.now(), &mut self.out),
             Wake::Adopt(adopted) => self.local.spawn(login::login(Rc::clone(&self.local), adopted)),
@@ -130,11 +130,17 @@ impl ShardTask {
         true
     }
 
+    fn hear(&self, batch: Vec<EdgeInput>) {
+        for input in batch {
+            self.local.hear(input);
+        }
+    }
+
     /// Takes what else is there, without waiting.
     fn take_more(&mut self) {
         for _ in 0..TURN {
             let Ok(batch) = self.inbox.edges.try_recv() else { break };
-            batch.into_iter().for_each(|input| self.local.hear(input));
+            self.hear(batch);
         }
         for _ in 0..TURN {
             let Some(Some(done)) = self.works.next().now_or_never() else { break };
@@ -166,11 +172,10 @@ impl ShardTask {
         let own = usize::from(self.local.id());
         loop {
             for output in std::mem::take(&mut self.out) {
-                match self.services.step(output) {
-                    Step::Work(work) => self.works.push(work),
-                    Step::Say(HomeOutput::ToEdge { shard, input }) => self.to_edge(shard, input),
-                    Step::Say(HomeOutput::Reply { to, result }) => self.reply(to, result),
-                    Step::Say(_) => {}
+                match output {
+                    HomeOutput::Work(work) => self.works.push(self.services.start(work)),
+                    HomeOutput::ToEdge { shard, input } => self.say(shard, input),
+                    HomeOutput::Reply { to, result } => self.reply(to, result),
                 }
             }
             let mut quiet = true;
@@ -184,7 +189,7 @@ impl ShardTask {
         }
     }
 
-    fn to_edge(&mut self, shard: u8, input: EdgeInput) {
+    fn say(&mut self, shard: u8, input: EdgeInput) {
         if shard == self.local.id() {
             self.local.hear(input);
         } else {
@@ -222,12 +227,12 @@ impl ShardTask {
     fn reply(&mut self, to: ReplyTo, result: Result<Stored, ErrorBody>) {
         match to {
             ReplyTo::Connection { key, id, ack, conversation, quiet, open } => {
-                let frame = match result {
+                let frame: Option<ServerFrame> = match result {
                     Ok(_) if quiet => None,
                     Ok(stored) => Some(success(conversation, id, ack, stored)),
                     Err(error) => Some(CommandError { id, error }.into()),
                 };
-                self.to_edge(key.shard, EdgeInput::Reply { key, frame, open });
+                self.say(key.shard, EdgeInput::Reply { key, frame: frame.map(Box::new), open });
             }
             ReplyTo::Caller { answer, open } => {
                 // A caller that went away wants no answer.

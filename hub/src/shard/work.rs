@@ -11,7 +11,7 @@ use hubbub_storage::error::{StoreError, StoreResult};
 use hubbub_storage::log::{Append, Appended, MAX_READ_RECORDS, Range};
 use hubbub_storage::store::Store;
 
-use super::home::{AppendFailure, Done, HomeOutput, Loaded};
+use super::home::{AppendFailure, Done, HomeWork, Loaded};
 use crate::metrics;
 
 /// What the work needs.
@@ -21,55 +21,48 @@ pub(crate) struct Services {
     pub(crate) conversations: Conversations,
 }
 
-/// What becomes of an output: work, or nothing to wait for.
-pub(crate) enum Step {
-    Work(LocalBoxFuture<'static, Done>),
-    Say(HomeOutput),
-}
-
 impl Services {
-    /// The work of an output; those that only say something come back.
-    pub(crate) fn step(&self, output: HomeOutput) -> Step {
+    /// The future of a work.
+    pub(crate) fn start(&self, work: HomeWork) -> LocalBoxFuture<'static, Done> {
         let this = self.clone();
-        Step::Work(match output {
-            HomeOutput::Load { conversation, since } => Box::pin(async move {
+        match work {
+            HomeWork::Load { conversation, since } => Box::pin(async move {
                 let result = this.load(conversation, since).await;
                 Done::Loaded { conversation, result }
             }),
-            HomeOutput::ReadTarget { conversation, target, act, reply } => Box::pin(async move {
+            HomeWork::ReadTarget { conversation, target, act, reply } => Box::pin(async move {
                 let result = this.conversations.target(conversation, target).await;
                 Done::TargetRead { conversation, act, reply, result }
             }),
-            HomeOutput::Append { append, roster_changes } => Box::pin(async move {
+            HomeWork::Append { append, roster_changes } => Box::pin(async move {
                 let conversation = append.conversation_id;
                 let result = this.append(append, roster_changes).await;
                 Done::Appended { conversation, result }
             }),
-            HomeOutput::Settle { conversation, act, refusal, reply } => Box::pin(async move {
+            HomeWork::Settle { conversation, act, otherwise, reply } => Box::pin(async move {
                 let result = match this.conversations.settled(conversation, &act).await {
                     Ok(Some(stored)) => Ok(stored),
-                    Ok(None) => *refusal,
+                    Ok(None) => *otherwise,
                     Err(error) => Err(error),
                 };
                 Done::Answered { reply, result }
             }),
-            HomeOutput::Repeat { conversation, act, first, reply } => Box::pin(async move {
+            HomeWork::Repeat { conversation, act, first, reply } => Box::pin(async move {
                 let result = this.conversations.repeated(conversation, &act, first).await;
                 Done::Answered { reply, result }
             }),
-            HomeOutput::Mark { conversation, user, seq, reply } => Box::pin(async move {
+            HomeWork::Mark { conversation, user, seq, reply } => Box::pin(async move {
                 let result = this.conversations.mark_read(conversation, user, seq).await;
                 Done::Marked { conversation, user, reply, result }
             }),
-            HomeOutput::Snapshot { conversation, state } => Box::pin(async move {
+            HomeWork::Snapshot { conversation, state } => Box::pin(async move {
                 if let Err(error) = this.conversations.save_snapshot(conversation, &state).await {
                     // A missing snapshot costs time at the next load and nothing else.
                     tracing::warn!(conversation.id = %conversation, %error, "a snapshot was not saved");
                 }
                 Done::Nothing
             }),
-            say @ (HomeOutput::ToEdge { .. } | HomeOutput::Reply { .. }) => return Step::Say(say),
-        })
+        }
     }
 
     async fn append(&self, append: Append, roster_changes: bool) -> Result<Appended, AppendFailure> {
@@ -83,10 +76,9 @@ impl Services {
         let begun = Instant::now();
         let appended = self.store.log.append(append).await.map_err(AppendFailure::Store)?;
         metrics::append(begun.elapsed().as_secs_f64(), acts);
-        if roster_changes && matches!(appended, Appended::Committed { .. }) {
-            if let Err(error) = self.conversations.after_commit(conversation, &roster).await {
-                tracing::warn!(conversation.id = %conversation, %error, "a list of conversations keeps a leaver's row");
-            }
+        let committed = roster_changes && matches!(appended, Appended::Committed { .. });
+        if committed && let Err(error) = self.conversations.after_commit(conversation, &roster).await {
+            tracing::warn!(conversation.id = %conversation, %error, "a list of conversations keeps a leaver's row");
         }
         Ok(appended)
     }

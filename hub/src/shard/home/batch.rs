@@ -9,7 +9,7 @@ use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, RecordBody, 
 use hubbub_storage::log::{Append, Appended, MAX_APPEND_RECORDS, NewRecord};
 
 use super::conversation::Work;
-use super::{AppendFailure, HomeCore, HomeOutput};
+use super::{AppendFailure, HomeCore, HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
 use crate::metrics;
 use crate::shard::{Delivery, EdgeInput, ReplyTo};
@@ -75,7 +75,7 @@ impl HomeCore {
             !audience.joins.is_empty() || !audience.leaves.is_empty()
         });
         conversation.in_flight = Some(batch);
-        out.push(HomeOutput::Append { append, roster_changes });
+        out.push(HomeOutput::Work(HomeWork::Append { append, roster_changes }));
     }
 
     /// Takes the store's answer to the append in flight.
@@ -184,7 +184,8 @@ impl HomeCore {
             let Decided { act, target, reply, tries, first_record, records } = decided;
             let stored = known.iter().find(|(place, _)| (first_record..first_record + records).contains(place));
             if let Some((_, first)) = stored {
-                out.push(HomeOutput::Repeat { conversation: id, act, first: *first, reply });
+                let first = *first;
+                out.push(HomeOutput::Work(HomeWork::Repeat { conversation: id, act, first, reply }));
             } else if tries >= MAX_TRIES {
                 let message = "this conversation changes too fast: try again later";
                 let result = Err(ErrorBody::new(ErrorCode::Overloaded, message));
@@ -200,7 +201,8 @@ impl HomeCore {
         let Some(state) = &conversation.state else { return };
         if state.head().get() - conversation.snapshot_at.get() >= SNAPSHOT_EVERY {
             conversation.snapshot_at = state.head();
-            out.push(HomeOutput::Snapshot { conversation: id, state: Box::new(state.clone()) });
+            let state = Box::new(state.clone());
+            out.push(HomeOutput::Work(HomeWork::Snapshot { conversation: id, state }));
         }
     }
 }
@@ -230,7 +232,8 @@ fn payload_bytes(act: &Act) -> usize {
 /// Refuses an act; but one with a client id may have been stored by an earlier try, and then that is its answer (HONEST).
 fn refuse(id: ConversationId, act: Box<Act>, refusal: ErrorBody, reply: ReplyTo, out: &mut Vec<HomeOutput>) {
     if act.client_message_id.is_some() {
-        out.push(HomeOutput::Settle { conversation: id, act, refusal: Box::new(Err(refusal)), reply });
+        let otherwise = Box::new(Err(refusal));
+        out.push(HomeOutput::Work(HomeWork::Settle { conversation: id, act, otherwise, reply }));
     } else {
         out.push(HomeOutput::Reply { to: reply, result: Err(refusal) });
     }
@@ -240,8 +243,9 @@ fn refuse(id: ConversationId, act: Box<Act>, refusal: ErrorBody, reply: ReplyTo,
 fn already_so(id: ConversationId, decided: Decided, head: Sequence, now: Timestamp, out: &mut Vec<HomeOutput>) {
     let stored = Stored { first: head, last: head, created_at: now, duplicate: true };
     if decided.act.client_message_id.is_some() {
-        let answer = Box::new(Ok(stored));
-        out.push(HomeOutput::Settle { conversation: id, act: decided.act, refusal: answer, reply: decided.reply });
+        let Decided { act, reply, .. } = decided;
+        let otherwise = Box::new(Ok(stored));
+        out.push(HomeOutput::Work(HomeWork::Settle { conversation: id, act, otherwise, reply }));
     } else {
         out.push(HomeOutput::Reply { to: decided.reply, result: Ok(stored) });
     }

@@ -31,22 +31,22 @@ pub(super) fn answer(ring: &Ring, state: &ConversationState, subscribe: &Subscri
 
 /// From where on the socket can be given what it lacks, and what it cannot be given.
 fn start(membership: &Membership, subscribe: &Subscribe, head: Sequence) -> (Option<Gap>, Sequence) {
-    let Some(held) = subscribe.after else { return (None, head) };
+    let Some(cursor) = subscribe.after else { return (None, head) };
     let gap = |from, to, reason| Some(Gap { conversation_id: subscribe.conversation, from, to, reason });
     let before_joining = membership.joined.previous();
-    if held > head {
-        (gap(head.next(), held, GapReason::AheadOfLog), head)
-    } else if held < before_joining {
-        (gap(held.next(), before_joining, GapReason::NotMember), before_joining)
+    if cursor > head {
+        (gap(head.next(), cursor, GapReason::AheadOfLog), head)
+    } else if cursor < before_joining {
+        (gap(cursor.next(), before_joining, GapReason::NotMember), before_joining)
     } else {
-        (None, held)
+        (None, cursor)
     }
 }
 
 /// The answer with what asked for it.
 pub(super) fn subscribed(subscribe: Subscribe, answer: Answer) -> Subscribed {
-    let Subscribe { conversation, key, user, command, .. } = subscribe;
-    Subscribed { conversation, key, user, command, answer }
+    let Subscribe { conversation, key, command, .. } = subscribe;
+    Subscribed { conversation, key, command, answer }
 }
 
 /// Presence, where a conversation is small: the others hear who came, and the one who came hears who is there.
