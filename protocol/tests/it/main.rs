@@ -3,6 +3,7 @@
 // Says to clippy what cargo knows: all of this is test code, the helpers too.
 #![cfg(test)]
 
+mod doc;
 mod generate;
 mod golden;
 mod hostile;
