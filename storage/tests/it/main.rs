@@ -1,0 +1,4 @@
+//! The store's tests against real engines, in one binary.
+
+mod memory;
+mod sqlite;
