@@ -10,7 +10,7 @@ use serde::Serialize;
 
 /// A refusal on its way out.
 #[derive(Debug, Clone)]
-pub(crate) struct ApiError(pub(crate) ErrorBody);
+pub struct ApiError(pub(crate) ErrorBody);
 
 /// What a handler answers.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;

@@ -23,12 +23,12 @@ use crate::error::ApiError;
 use crate::state::RestState;
 
 /// Puts all of them around a router. A later layer is further out.
-pub(crate) fn around(router: Router, state: &RestState) -> Router {
+pub(crate) fn around(router: Router, state: RestState) -> Router {
     router
         .layer(from_fn_with_state(state.clone(), deadline::deadline))
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(cors::layer(&state.settings().allowed_origins))
-        .layer(from_fn_with_state(state.clone(), answer::answer))
+        .layer(from_fn_with_state(state, answer::answer))
 }
 
 /// The panic's own words went to the log by its hook; the client gets none of them.

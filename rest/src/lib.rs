@@ -53,7 +53,7 @@ pub fn router(state: RestState) -> Router {
     let api = api.merge(openapi::serve(&document)).merge(swagger::serve()).with_state(state.clone());
     let both = Router::new().merge(api.clone()).nest("/api", api);
     let both = both.fallback(no_such_path).method_not_allowed_fallback(no_such_method);
-    layers::around(both, &state)
+    layers::around(both, state)
 }
 
 fn resources(state: &RestState) -> OpenApiRouter<RestState> {

@@ -75,7 +75,10 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 
 fn error_response() -> Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
-    ResponseBuilder::new().description("A refusal: its status follows from its code.").content("application/json", content).build()
+    ResponseBuilder::new()
+        .description("A refusal: its status follows from its code.")
+        .content("application/json", content)
+        .build()
 }
 
 fn idempotency_key() -> ParameterBuilder {

@@ -19,7 +19,7 @@ use crate::state::RateLimits;
 const KEYS_MAX: usize = 65_536;
 /// Sweeping visits every key, so it is not done more often than this.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The limits of this process.
 pub(crate) struct Throttle {

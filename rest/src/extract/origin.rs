@@ -3,8 +3,8 @@
 //! The cookie is `SameSite=Strict` and its paths read nothing but JSON, which alone keeps other sites out; this is the
 //! second lock, for browsers and siblings that the first does not cover. Clients that are no browsers send neither header.
 
-use axum::http::HeaderMap;
 use axum::http::header::{HOST, HeaderName, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue};
 use hubbub_protocol::ErrorCode;
 
 use crate::error::{ApiError, ApiResult};
@@ -21,7 +21,7 @@ pub(crate) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> ApiResult
         }
         return Err(refused());
     }
-    match headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes()) {
+    match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
         None | Some(b"same-origin" | b"none") => Ok(()),
         Some(_) => Err(refused()),
     }
@@ -36,8 +36,6 @@ fn is_own(origin: &str, headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn verdict(origin: Option<&str>, site: Option<&str>) -> bool {

@@ -18,5 +18,5 @@ pub(super) fn layer(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY])
         .expose_headers([REQUEST_ID, RETRY_AFTER, REPLAYED])
-        .max_age(Duration::from_secs(600))
+        .max_age(Duration::from_mins(10))
 }

@@ -13,8 +13,9 @@ use crate::openapi::words;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Conversation {
     /// Its id.
+    #[serde(rename = "conversation_id")]
     #[schema(value_type = words::Uuid)]
-    conversation_id: ConversationId,
+    id: ConversationId,
     /// Direct or group.
     #[schema(value_type = words::ConversationKind)]
     kind: ConversationKind,
@@ -25,6 +26,9 @@ pub(crate) struct Conversation {
     /// The caller's rank.
     #[schema(value_type = words::Role)]
     role: Role,
+    /// The other one of a direct conversation.
+    #[schema(required, value_type = Option<words::Uuid>)]
+    peer_id: Option<UserId>,
     /// How many members it has.
     member_count: usize,
     /// The sequence at which the caller joined: they read from there on.
@@ -44,11 +48,12 @@ pub(crate) struct Conversation {
 impl From<Summary> for Conversation {
     fn from(summary: Summary) -> Self {
         Self {
-            conversation_id: summary.id,
+            id: summary.id,
             kind: summary.kind,
             name: summary.name,
             description: summary.description,
             role: summary.role,
+            peer_id: summary.peer,
             member_count: summary.member_count,
             joined_seq: summary.joined,
             head_seq: summary.head,

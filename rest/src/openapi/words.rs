@@ -43,7 +43,10 @@ fn formatted(format: &str, description: &str, example: &str) -> ObjectBuilder {
 }
 
 fn one_of(description: &str, values: &[&str]) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).description(Some(description)).enum_values(Some(values.iter().copied()))
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .enum_values(Some(values.iter().copied()))
 }
 
 fn reference<T: ToSchema>() -> RefOr<Schema> {
@@ -99,16 +102,16 @@ word!(
 /// An object with these fields, of which some may be absent.
 fn object(description: &str, needed: &[(&str, RefOr<Schema>)], optional: &[(&str, RefOr<Schema>)]) -> ObjectBuilder {
     let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(description));
-    let object = needed.iter().fold(object, |object, (name, schema)| {
-        object.property(*name, schema.clone()).required(*name)
-    });
+    let object =
+        needed.iter().fold(object, |object, (name, schema)| object.property(*name, schema.clone()).required(*name));
     optional.iter().fold(object, |object, (name, schema)| object.property(*name, schema.clone()))
 }
 
 /// Every limit is a number; their names come from the type itself, so that none is forgotten here.
 fn limits() -> ObjectBuilder {
     let object = ObjectBuilder::new().schema_type(Type::Object);
-    let object = object.description(Some("Every limit that this server keeps; refusals name theirs in `params.limit`."));
+    let object =
+        object.description(Some("Every limit that this server keeps; refusals name theirs in `params.limit`."));
     let known = serde_json::to_value(hubbub_protocol::limits::Limits::default()).unwrap_or_default();
     let names = known.as_object().into_iter().flat_map(|limits| limits.keys());
     let number = || ObjectBuilder::new().schema_type(Type::Integer);

@@ -61,14 +61,13 @@ async fn send_message(
     InPath(id): InPath<ConversationId>,
     Body(body): Body<NewMessage>,
 ) -> ApiResult<(StatusCode, Json<Data<Sent>>)> {
-    let send = Send {
+    let client_message_id = body.client_message_id;
+    let command = Command::Send(Send {
         content_type: body.content_type,
         payload: body.encrypted_payload,
         reply_to: reply_to(id, body.reply_to)?,
         epoch: body.epoch,
-    };
-    let client_message_id = body.client_message_id;
-    let command = Command::Send(send);
+    });
     let act = Act { author: caller.author(), client_message_id: Some(client_message_id), command };
     let stored = state.port().submit(id, act).await?;
     let sent = Sent {

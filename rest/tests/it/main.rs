@@ -1,0 +1,15 @@
+//! The sidecar from outside: requests in, answers out, over the memory store and a port without a hub.
+
+mod app;
+mod auth;
+mod conversations;
+mod cookies;
+mod errors;
+mod groups;
+mod idempotency;
+mod matrix;
+mod messages;
+mod openapi;
+mod operations;
+mod rates;
+mod users;
