@@ -2,10 +2,23 @@
 //!
 //! It knows `hubbub-protocol` and nothing else of the house. [`client::Client`] is one simulated device; [`ledger`]
 //! compares what was sent with what was seen, by the names of the promises. Both also serve other crates' tests.
+//!
+//! ```text
+//! scenario/*  who is where, who sends when          (one file a scenario)
+//!    run      accounts, players, phases, report     one thread, one task a player
+//!    client   one device: socket, cursors, retries  pacer   intended instants, lag
+//!    ledger   sent against seen                     measure latencies    host  the server's process
+//! ```
 
+pub mod cli;
 pub mod client;
 pub mod host;
 pub mod ledger;
 pub mod measure;
+pub mod options;
 pub mod pacer;
 pub mod report;
+pub mod scenario;
+
+mod progress;
+mod run;

@@ -198,3 +198,81 @@ const COMMAND_LETTER: char = 'r';
 fn command_id(number: u64) -> String {
     format!("{COMMAND_LETTER}{number}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u8) -> ConversationId {
+        ConversationId::from_bytes([number; 16])
+    }
+
+    fn live(number: u8, seq: u64) -> Live {
+        Live { conversation_id: id(number), seq: Sequence::new(seq) }
+    }
+
+    #[test]
+    fn events_are_compared_with_the_one_that_is_due() {
+        let mut conversations = Conversations::default();
+        conversations.hold(id(1), Sequence::new(5));
+        conversations.connected(Following::All);
+        let mut heard = |seq| conversations.heard(id(1), Sequence::new(seq)).map(|(_, step, _)| step);
+        assert_eq!(heard(6), Some(Step::Next));
+        assert_eq!(heard(6), Some(Step::Back { held: Sequence::new(6) }));
+        assert_eq!(heard(9), Some(Step::Skip { held: Sequence::new(6) }));
+        assert_eq!(heard(8), Some(Step::Back { held: Sequence::new(9) }));
+        assert_eq!(heard(10), Some(Step::Next), "IN-ORDER: the cursor never goes back");
+    }
+
+    #[test]
+    fn a_replay_ends_with_live_and_a_new_connection_replays_again() {
+        let mut conversations = Conversations::default();
+        conversations.hold(id(1), Sequence::new(5));
+        conversations.connected(Following::All);
+        let via = |conversations: &mut Conversations, seq| conversations.heard(id(1), Sequence::new(seq)).map(|h| h.2);
+        assert_eq!(via(&mut conversations, 6), Some(Via::Replay));
+        assert_eq!(conversations.live(&live(1, 6)), Some((0, Sequence::new(6))));
+        assert!(conversations.all_live());
+        assert_eq!(via(&mut conversations, 7), Some(Via::Live));
+        conversations.connected(Following::All);
+        assert!(!conversations.all_live());
+        let cursor = Cursor { conversation_id: id(1), after_seq: Sequence::new(7) };
+        assert_eq!(conversations.auth_cursors(), [cursor], "RESUMABLE: from exactly what came before");
+    }
+
+    #[test]
+    fn what_comes_before_a_late_resume_is_answered_does_not_count() {
+        let mut conversations = Conversations::default();
+        for number in 0..=100 {
+            conversations.hold(id(number), Sequence::new(5));
+        }
+        conversations.connected(Following::All);
+        assert_eq!(conversations.auth_cursors().len(), 100);
+        let Some(ClientFrame::Resume(resume)) = conversations.next_command() else { panic!("no resume") };
+        assert_eq!(resume.conversations.len(), 1);
+        assert!(conversations.live(&live(100, 9)).is_none());
+        assert!(conversations.heard(id(100), Sequence::new(10)).is_none());
+        conversations.command_done(resume.id.as_deref().expect("an id"));
+        assert_eq!(conversations.heard(id(100), Sequence::new(6)).map(|heard| heard.1), Some(Step::Next));
+    }
+
+    #[test]
+    fn a_conversation_that_was_never_heard_of_begins_where_it_is_heard() {
+        let mut conversations = Conversations::default();
+        conversations.connected(Following::All);
+        assert_eq!(conversations.heard(id(1), Sequence::new(8)).map(|heard| heard.1), Some(Step::Next));
+        assert_eq!(conversations.live(&live(2, 4)), Some((1, Sequence::new(4))));
+        assert_eq!(conversations.heard(id(2), Sequence::new(5)).map(|heard| heard.1), Some(Step::Next));
+    }
+
+    #[test]
+    fn a_gap_moves_the_cursor_behind_it() {
+        let mut conversations = Conversations::default();
+        conversations.hold(id(1), Sequence::ZERO);
+        conversations.connected(Following::All);
+        let gap =
+            Gap { conversation_id: id(1), from: Sequence::new(1), to: Sequence::new(3), reason: GapReason::NotMember };
+        assert_eq!(conversations.gap(&gap), Some(0));
+        assert_eq!(conversations.heard(id(1), Sequence::new(4)).map(|heard| heard.1), Some(Step::Next));
+    }
+}

@@ -109,3 +109,69 @@ impl Sends {
         self.queue = numbers.into();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hubbub_protocol::ErrorCode;
+
+    use super::*;
+
+    fn pushed(count: usize) -> Sends {
+        let mut sends = Sends::default();
+        for _ in 0..count {
+            sends.push(0, ClientMessageId::generate(), Bytes::new());
+        }
+        sends
+    }
+
+    fn write_all(sends: &mut Sends) -> Vec<u64> {
+        let mut written = Vec::new();
+        while let Some((number, _)) = sends.front() {
+            written.push(number);
+            sends.written();
+        }
+        written
+    }
+
+    #[test]
+    fn what_was_written_is_written_again_in_order_after_a_loss_and_only_until_it_is_settled() {
+        let mut sends = pushed(4);
+        assert_eq!(write_all(&mut sends), [1, 2, 3, 4]);
+        assert_eq!(sends.acked(2).map(|pending| pending.tries), Some(1));
+        sends.disconnected();
+        assert_eq!((sends.in_flight(), sends.len()), (0, 3));
+        assert_eq!(write_all(&mut sends), [1, 3, 4], "HONEST: an unknown send is repeated");
+        assert_eq!(sends.acked(3).map(|pending| pending.tries), Some(2));
+        assert!(sends.acked(3).is_none(), "an ack that comes again settles nothing");
+        assert_eq!(sends.in_flight(), 2);
+    }
+
+    #[test]
+    fn a_refusal_for_now_is_repeated_later_and_one_for_good_settles() {
+        let now = Instant::now();
+        let mut sends = pushed(2);
+        write_all(&mut sends);
+        let busy = ErrorBody::new(ErrorCode::UnknownOutcome, "who knows");
+        assert!(sends.refused(1, &busy, now).is_none());
+        assert_eq!((sends.in_flight(), sends.len()), (1, 2));
+        let at = sends.wake(now).expect("it waits");
+        assert!(at > now && sends.front().is_none());
+        assert_eq!(sends.wake(at), None);
+        assert_eq!(sends.front().map(|(number, _)| number), Some(1));
+        let never = ErrorBody::new(ErrorCode::NotFound, "no such conversation");
+        assert!(sends.refused(2, &never, now).is_some());
+        assert_eq!(sends.len(), 1);
+    }
+
+    #[test]
+    fn a_loss_while_a_send_waits_to_be_repeated_does_not_write_it_twice() {
+        let now = Instant::now();
+        let mut sends = pushed(1);
+        write_all(&mut sends);
+        sends.refused(1, &ErrorBody::new(ErrorCode::Overloaded, "full"), now);
+        sends.disconnected();
+        assert_eq!(write_all(&mut sends), [1]);
+        assert_eq!(sends.wake(now + LONGEST_PAUSE), None);
+        assert!(sends.front().is_none());
+    }
+}

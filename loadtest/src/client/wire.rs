@@ -155,3 +155,83 @@ fn hot(lean: &Lean<'_>, scratch: &mut Vec<u8>) -> Option<Glance> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hubbub_protocol::frame::server::{CommandError, MemberRemoved, MessageAck, MessageNew};
+    use hubbub_protocol::member::SenderType;
+    use hubbub_protocol::{ErrorBody, ErrorCode, MessageId, Payload, Timestamp, UserId};
+    use serde::Serialize;
+
+    use super::*;
+
+    const PLACE: MessageId = MessageId::new(ConversationId::from_bytes([7; 16]), Sequence::new(42));
+
+    fn glance<T: Serialize>(frame: &T, format: Format) -> Option<Glance> {
+        let bytes = codec::encode(frame, format).ok()?;
+        read(&bytes, format, &mut Vec::new()).ok()
+    }
+
+    fn message(payload: Vec<u8>, client_message_id: Option<ClientMessageId>) -> MessageNew {
+        MessageNew {
+            conversation_id: PLACE.conversation_id,
+            message_id: PLACE,
+            conversation_seq: PLACE.sequence,
+            sender_id: UserId::from_bytes([1; 16]),
+            sender_type: SenderType::Human,
+            device_id: None,
+            created_at: Timestamp::from_ms(5),
+            client_message_id,
+            content_type: "te\"xt\\".to_owned(),
+            encrypted_payload: Payload::from(payload),
+            reply_to: Some(PLACE),
+            epoch: Some(3),
+        }
+    }
+
+    #[test]
+    fn a_message_reads_the_same_leanly_and_in_full_in_both_formats() {
+        let stamp = Stamp { run: 1, sender: 2, number: 3, intended_ns: 4 };
+        for size in [0, 1, 31, 32, 33, 200, 70_000] {
+            let payload = if size < stamp::STAMP_BYTES { vec![9; size] } else { stamp.payload(size).to_vec() };
+            for id in [None, Some(stamp.id())] {
+                let full = message(payload.clone(), id);
+                let expected = Seen::of(&Event::MessageNew(full.clone()));
+                assert_eq!(expected.stamp, (size >= stamp::STAMP_BYTES).then_some(stamp));
+                for format in Format::ALL {
+                    let Some(Glance::Event(seen)) = glance(&full, format) else { panic!("{format:?}: not an event") };
+                    assert_eq!(seen, expected, "{format:?}, {size} bytes");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn acks_events_and_other_frames_are_told_apart_in_both_formats() {
+        let ack = MessageAck {
+            id: Some("17".to_owned()),
+            client_message_id: ClientMessageId::from_bytes([3; 16]),
+            message_id: PLACE,
+            conversation_seq: PLACE.sequence,
+        };
+        let removed = MemberRemoved {
+            conversation_id: PLACE.conversation_id,
+            message_id: PLACE,
+            conversation_seq: PLACE.sequence,
+            sender_id: UserId::from_bytes([1; 16]),
+            sender_type: SenderType::System,
+            device_id: None,
+            created_at: Timestamp::from_ms(5),
+            user_id: UserId::from_bytes([2; 16]),
+        };
+        let refused = CommandError { id: None, error: ErrorBody::new(ErrorCode::NotFound, "gone") };
+        for format in Format::ALL {
+            let Some(Glance::Ack { command: 17, sequence }) = glance(&ack, format) else { panic!("not an ack") };
+            assert_eq!(sequence, PLACE.sequence);
+            let Some(Glance::Event(seen)) = glance(&removed, format) else { panic!("not an event") };
+            assert_eq!((seen.sequence, seen.client_message_id), (PLACE.sequence, None));
+            let Some(Glance::Other(other)) = glance(&refused, format) else { panic!("not another frame") };
+            assert_eq!(*other, ServerFrame::CommandError(refused.clone()));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The command line: what to run, what to say, and how to leave.
+//!
+//! Exit codes are a contract: 0 for a clean ledger and a generator that kept up, 1 for anything else that a run can
+//! show, 2 for a command line that cannot be understood.
+
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::client::ClientError;
+use crate::report::Report;
+use crate::scenario::Scenario;
+
+/// A run was bad, or could not be made.
+const FAILED: u8 = 1;
+/// The command line was wrong.
+const USAGE: u8 = 2;
+
+/// A load test that knows only the wire: it sends, reads, and compares.
+#[derive(Debug, Parser)]
+#[command(name = "loadtest", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists the scenarios.
+    #[command(name = "list")]
+    List,
+    #[command(flatten)]
+    Scenario(Scenario),
+}
+
+impl Cli {
+    /// Does what the command line asks for.
+    pub fn run(&self) -> ExitCode {
+        let Command::Scenario(scenario) = &self.command else {
+            for (name, about) in Scenario::LIST {
+                println!("{name:12}{about}");
+            }
+            return ExitCode::SUCCESS;
+        };
+        match run(scenario) {
+            Ok(report) if report.passed() => ExitCode::SUCCESS,
+            Ok(_) => ExitCode::from(FAILED),
+            Err(error) => {
+                eprintln!("loadtest: {error:#}");
+                let is_usage = matches!(error.downcast_ref(), Some(ClientError::BadUrl { .. }));
+                ExitCode::from(if is_usage { USAGE } else { FAILED })
+            }
+        }
+    }
+}
+
+fn run(scenario: &Scenario) -> anyhow::Result<Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    let report = local.block_on(&runtime, async {
+        tokio::select! {
+            biased;
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                anyhow::bail!("interrupted")
+            }
+            report = scenario.run() => report,
+        }
+    })?;
+    print!("{report}");
+    if let Some(path) = &scenario.common().report {
+        let json = serde_json::to_vec_pretty(&report)?;
+        fs::write(path, json).with_context(|| format!("{} could not be written", path.display()))?;
+    }
+    Ok(report)
+}

@@ -1,0 +1,81 @@
+//! What every scenario can be told on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use hubbub_protocol::codec::Format;
+
+/// The spelling of frames that clients choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Formats {
+    /// All JSON.
+    Json,
+    /// All MessagePack.
+    Msgpack,
+    /// By turns, so that both meet in every conversation.
+    Mixed,
+}
+
+impl Formats {
+    /// The format of the client with this number.
+    pub const fn of(self, client: usize) -> Format {
+        match self {
+            Self::Json => Format::Json,
+            Self::Msgpack => Format::MessagePack,
+            Self::Mixed => Format::ALL[client % 2],
+        }
+    }
+}
+
+/// The options that all scenarios share.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Where the servers are; several, separated by commas, share the clients.
+    #[arg(long, value_name = "URL", value_delimiter = ',', default_value = "http://127.0.0.1:8080")]
+    pub url: Vec<String>,
+    /// How long is measured.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// How long it runs before it is measured.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=3_600))]
+    pub warm_up: u64,
+    /// How long clients may take at the end to settle and see all.
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub drain: u64,
+    /// The same seed makes the same plan: who is where, who sends when.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// The server's process, to measure its CPU and memory.
+    #[arg(long, value_name = "PID")]
+    pub server_pid: Option<u32>,
+    /// Where to write the report as JSON.
+    #[arg(long, value_name = "FILE.json")]
+    pub report: Option<PathBuf>,
+    /// JSON, MessagePack, or both by turns.
+    #[arg(long, value_enum, default_value_t = Formats::Mixed)]
+    pub format: Formats,
+    /// The size of a message's payload, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = payload_size)]
+    pub payload: usize,
+}
+
+impl Common {
+    /// How long is measured.
+    pub const fn measured(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    /// How long it runs before.
+    pub const fn warming(&self) -> Duration {
+        Duration::from_secs(self.warm_up)
+    }
+}
+
+fn payload_size(text: &str) -> Result<usize, String> {
+    let range = crate::client::stamp::STAMP_BYTES..=hubbub_protocol::limits::MAX_PAYLOAD_BYTES;
+    text.parse()
+        .ok()
+        .filter(|size| range.contains(size))
+        .ok_or_else(|| format!("not a size of {} to {} bytes", range.start(), range.end()))
+}

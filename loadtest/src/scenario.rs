@@ -1,0 +1,68 @@
+//! The scenarios: one file each, one line each in the table below.
+//!
+//! Every scenario makes its own people, puts players to work, and ends with a report. What it is told on the command
+//! line are its own `Args` and the options that all share.
+
+mod ack;
+mod chatter;
+mod fan_out;
+mod idle_crowd;
+mod slow_reader;
+
+use clap::Subcommand;
+
+use crate::options::Common;
+use crate::report::Report;
+
+macro_rules! scenarios {
+    ($($(#[doc = $doc:literal])* $name:ident in $module:ident = $word:literal,)*) => {
+        /// What to run.
+        #[derive(Debug, Clone, Subcommand)]
+        pub enum Scenario {
+            $(
+                $(#[doc = $doc])*
+                #[command(name = $word)]
+                $name {
+                    /// Its own options.
+                    #[command(flatten)]
+                    args: $module::Args,
+                    /// The shared options.
+                    #[command(flatten)]
+                    common: Common,
+                },
+            )*
+        }
+
+        impl Scenario {
+            /// Each scenario's name and what it does.
+            pub const LIST: &'static [(&'static str, &'static str)] = &[$(($word, concat!($($doc, " ",)*)),)*];
+
+            /// The shared options.
+            pub const fn common(&self) -> &Common {
+                match self { $(Self::$name { common, .. } => common,)* }
+            }
+
+            /// Runs it.
+            ///
+            /// # Errors
+            ///
+            /// The server cannot be reached, or refuses what the scenario needs before it can begin.
+            pub async fn run(&self) -> anyhow::Result<Report> {
+                match self { $(Self::$name { args, common } => Box::pin($module::run(args, common)).await,)* }
+            }
+        }
+    };
+}
+
+scenarios! {
+    /// Sends as fast as acks come back, from many senders: durable sends a second, and the server's CPU for each.
+    Ack in ack = "ack",
+    /// Many small conversations in which everybody sends and reads, at a fixed rate.
+    Chatter in chatter = "chatter",
+    /// A few senders in large rooms: deliveries a second, and the server's CPU for each.
+    FanOut in fan_out = "fan_out",
+    /// Many sockets that do nothing, each with one conversation: what each costs.
+    IdleCrowd in idle_crowd = "idle_crowd",
+    /// Some of a room stop reading: they are cut and come back, and the others do not notice.
+    SlowReader in slow_reader = "slow_reader",
+}

@@ -1,0 +1,44 @@
+//! The command line and its exit codes are a contract.
+
+use std::io;
+use std::process::{Command, Output};
+
+fn loadtest(arguments: &[&str]) -> io::Result<Output> {
+    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments).output()
+}
+
+#[test]
+fn list_names_every_scenario() {
+    let output = loadtest(&["list"]).expect("the binary runs");
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).expect("text");
+    for name in ["ack", "chatter", "fan_out", "idle_crowd", "slow_reader"] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name} is missing in {text}");
+    }
+}
+
+#[test]
+fn what_is_no_scenario_option_or_value_exits_with_2() {
+    let wrong: [&[&str]; 7] = [
+        &[],
+        &["no_such_scenario"],
+        &["chatter", "--no-such-option"],
+        &["chatter", "--seconds", "soon"],
+        &["chatter", "--payload", "1"],
+        &["chatter", "--payload", "65537"],
+        &["chatter", "--url", "https://127.0.0.1:1"],
+    ];
+    for arguments in wrong {
+        let output = loadtest(arguments).expect("the binary runs");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_exits_with_1_and_says_so() {
+    // The discard port: nothing listens.
+    let output = loadtest(&["chatter", "--url", "http://127.0.0.1:9", "--seconds", "1"]).expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("could not be registered"), "{text}");
+}
