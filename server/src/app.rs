@@ -216,6 +216,7 @@ fn rest_settings(rest: &RestSection, hub: &HubConfig) -> hubbub_rest::Settings {
     }
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+/// For machines, which read numbers of 64 bits.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use tokio::signal;
 
-use crate::app::App;
+use crate::app::{App, milliseconds};
 use crate::config::{Config, StoreKind};
 use crate::start_error::StartError;
 
@@ -61,7 +61,7 @@ pub async fn run(config: &Config) -> Result<Ended, StartError> {
         () = signals.next() => Ended::Softly,
     };
     let (drain, grace) = (config.stop.drain, config.stop.grace);
-    tracing::info!(drain_ms = drain.as_millis(), grace_ms = grace.as_millis(), "stopping");
+    tracing::info!(drain_ms = milliseconds(drain), grace_ms = milliseconds(grace), "stopping");
     let stopped = tokio::select! {
         biased;
         reason = &mut store_stopped => end_now(Ended::ByTheStore, &reason),
