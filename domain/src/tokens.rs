@@ -7,6 +7,8 @@
 mod access;
 mod provider;
 mod refresh;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
