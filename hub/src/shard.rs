@@ -6,6 +6,8 @@ pub mod edge;
 pub mod home;
 pub(crate) mod local;
 pub(crate) mod ring;
+#[cfg(test)]
+mod sim;
 pub(crate) mod task;
 pub(crate) mod work;
 

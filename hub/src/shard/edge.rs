@@ -4,9 +4,6 @@
 //! out through an [`EdgeSink`]. Keeps IN-ORDER (a seat never skips, repeats or goes back), RESUMABLE (a seat is live only
 //! once it has everything up to the edge) and MEMBERS-ONLY (a leaver's seats end with the record that removes them).
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -372,8 +369,8 @@ fn refuse(
         return;
     }
     let from = after.unwrap_or(Sequence::ZERO).next();
-    metrics::gap("not_member");
-    sink.frame(slot, Gap { conversation_id: conversation, from, to: from, reason: GapReason::NotMember }.into());
+    metrics::gap("no_access");
+    sink.frame(slot, Gap { conversation_id: conversation, from, to: from, reason: GapReason::NoAccess }.into());
 }
 
 fn in_progress(asked: &Asked) -> ServerFrame {

@@ -12,8 +12,6 @@
 mod batch;
 mod conversation;
 mod follow;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -136,7 +134,7 @@ impl HomeCore {
         match input {
             HomeInput::Act { act, reply, .. } => match act.command.target() {
                 Some(target) => {
-                    out.push(HomeOutput::Work(HomeWork::ReadTarget { conversation: id, target, act, reply }))
+                    out.push(HomeOutput::Work(HomeWork::ReadTarget { conversation: id, target, act, reply }));
                 }
                 None => self.enqueue(id, Work::Act { act, target: None, reply, tries: 0 }, out),
             },

@@ -175,7 +175,8 @@ impl Conversations {
         }
         // Above the head there is nothing: what follows is a history in which the cursor never was.
         held.cursor = match gap.reason {
-            GapReason::AheadOfLog => None,
+            // Nor is anything held of what may no longer be read.
+            GapReason::AheadOfLog | GapReason::NoAccess => None,
             GapReason::NotMember | GapReason::NotRetained | GapReason::Damaged => held.cursor.max(Some(gap.to)),
         };
         Some(slot)

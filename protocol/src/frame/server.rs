@@ -223,8 +223,10 @@ pub struct PresenceNotice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
-    /// The caller was not a member then.
+    /// The caller was not a member then; what came later follows.
     NotMember,
+    /// The caller is no member (any more): nothing of the conversation follows, and its cursor is to be forgotten.
+    NoAccess,
     /// It is no longer retained.
     NotRetained,
     /// The cursor is above the head: it is from another history, such as before a restore.

@@ -263,7 +263,13 @@ fn replies() -> Vec<OfType<ServerFrame>> {
 }
 
 fn notices() -> Vec<OfType<ServerFrame>> {
-    let gap_reason = select(&[GapReason::NotMember, GapReason::NotRetained, GapReason::AheadOfLog, GapReason::Damaged]);
+    let gap_reason = select(&[
+        GapReason::NotMember,
+        GapReason::NoAccess,
+        GapReason::NotRetained,
+        GapReason::AheadOfLog,
+        GapReason::Damaged,
+    ]);
     let away_reason = select(&[GoingAwayReason::Draining, GoingAwayReason::SlowReader]);
     vec![
         (

@@ -121,6 +121,7 @@ impl HomeCore {
             self.again(id, batch, &[], out);
             return;
         }
+        let created_at = batch.records.first().map_or_else(Timestamp::default, |record| record.created_at);
         let mut sequence = batch.expected_head;
         for record in batch.records {
             sequence = sequence.next();
@@ -133,11 +134,11 @@ impl HomeCore {
             let result = Ok(Stored {
                 first,
                 last: batch.expected_head.plus((decided.first_record + decided.records) as u64),
-                created_at: Timestamp::default(),
+                created_at,
                 duplicate: false,
             });
             if decided.records == 0 {
-                already_so(id, decided, last, Timestamp::default(), out);
+                already_so(id, decided, last, created_at, out);
             } else {
                 out.push(HomeOutput::Reply { to: decided.reply, result });
             }

@@ -1,1 +1,0 @@
-//! The home without a store.

@@ -1,0 +1,73 @@
+//! A socket that believes nothing: it checks each frame against the one before and against the log's members.
+
+use std::collections::HashMap;
+
+use hubbub_protocol::frame::server::{GapReason, ServerFrame};
+use hubbub_protocol::{ConversationId, Sequence, UserId};
+
+use crate::shard::ConnectionKey;
+
+/// A socket and what it heard.
+pub(super) struct Reader {
+    pub(super) user: UserId,
+    pub(super) key: ConnectionKey,
+    /// What it holds of each conversation: its cursor, and whether it heard `live`.
+    pub(super) held: HashMap<ConversationId, Held>,
+    pub(super) heard: u64,
+}
+
+/// What it holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Held {
+    pub(super) cursor: Option<Sequence>,
+    pub(super) live: bool,
+}
+
+impl Reader {
+    pub(super) fn new(user: UserId, key: ConnectionKey) -> Self {
+        Self { user, key, held: HashMap::new(), heard: 0 }
+    }
+
+    /// It asks for a conversation from what it holds; with `None` it starts at the live edge.
+    pub(super) fn asks(&mut self, conversation: ConversationId, after: Option<Sequence>) {
+        self.held.insert(conversation, Held { cursor: after, live: false });
+    }
+
+    /// Takes an event or a `live` or a `gap`.
+    pub(super) fn hears(&mut self, seed: u64, frame: &ServerFrame) {
+        let context = format!("seed {seed}, {:?} hears {frame:?} and holds {:?}", self.key, self.held);
+        match frame {
+            ServerFrame::Live(live) => {
+                let held = self.held.entry(live.conversation_id).or_default();
+                assert!(held.cursor.is_none_or(|cursor| cursor == live.seq), "RESUMABLE: live, but not all: {context}");
+                *held = Held { cursor: Some(live.seq), live: true };
+            }
+            ServerFrame::Gap(gap) if gap.reason == GapReason::AheadOfLog => {
+                self.held.insert(gap.conversation_id, Held { cursor: Some(gap.from.previous()), live: false });
+            }
+            ServerFrame::Gap(gap) if gap.reason == GapReason::NoAccess => drop(self.held.remove(&gap.conversation_id)),
+            ServerFrame::Gap(gap) => {
+                let held = self.held.entry(gap.conversation_id).or_default();
+                if let Some(cursor) = held.cursor {
+                    assert_eq!(gap.from, cursor.next(), "IN-ORDER: {context}");
+                }
+                held.cursor = Some(gap.to);
+            }
+            other => {
+                let Some(event) = other.clone().into_event() else { return };
+                let place = event.place();
+                let held = self.held.entry(place.conversation_id).or_default();
+                if let Some(cursor) = held.cursor {
+                    assert_eq!(place.sequence, cursor.next(), "IN-ORDER: {context}");
+                }
+                held.cursor = Some(place.sequence);
+                self.heard += 1;
+                if let ServerFrame::MemberRemoved(removed) = other
+                    && removed.user_id == self.user
+                {
+                    self.held.remove(&place.conversation_id);
+                }
+            }
+        }
+    }
+}
