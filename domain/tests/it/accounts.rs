@@ -162,10 +162,12 @@ async fn guesses_at_once_are_no_more_than_guesses_in_a_row() {
     assert_eq!(place.accounts.login("a@example.org", PASSWORD).await.unwrap_err().code, ErrorCode::AccountLocked);
 }
 
+/// What is wrong with a registration.
+type Change = fn(&mut Registration);
+
 #[tokio::test]
 async fn what_cannot_be_registered_is_named() {
     let place = place();
-    type Change = fn(&mut Registration);
     let cases: [(&str, ErrorCode, Change); 14] = [
         ("email", ErrorCode::ValidationFailed, |it| it.email = "nobody".to_owned()),
         ("email", ErrorCode::ValidationFailed, |it| it.email = "@example.org".to_owned()),

@@ -99,7 +99,7 @@ proptest! {
     fn replaying_the_log_gives_the_state_that_was_decided_on((opening, steps) in any_history()) {
         let table = play(&opening, &steps, |_, _, _, _| {});
         prop_assert_eq!(&fold(ConversationState::default(), &table.log), &table.state);
-        prop_assert_eq!(table.state.head().get() as usize, table.log.len(), "GAPLESS");
+        prop_assert_eq!(table.state.head().get(), table.log.len() as u64, "GAPLESS");
     }
 
     #[test]

@@ -16,8 +16,8 @@ async fn page(place: &Place, reader: u8, query: HistoryQuery) -> Vec<u64> {
     history.records.iter().map(|record| record.sequence.get()).collect()
 }
 
-fn seq(number: u64) -> Option<Sequence> {
-    Some(Sequence::new(number))
+const fn seq(number: u64) -> Sequence {
+    Sequence::new(number)
 }
 
 async fn group_with_messages(messages: u64) -> Place {
@@ -34,13 +34,13 @@ async fn history_is_paged_from_either_side() {
     let place = group_with_messages(299).await;
     let whole = HistoryQuery::default();
     assert_eq!(page(&place, 1, whole).await, (301 - DEFAULT_PAGE as u64..=300).collect::<Vec<_>>());
-    assert_eq!(page(&place, 1, HistoryQuery { after: seq(10), limit: Some(3), ..whole }).await, [11, 12, 13]);
-    assert_eq!(page(&place, 1, HistoryQuery { before: seq(10), limit: Some(3), ..whole }).await, [7, 8, 9]);
+    assert_eq!(page(&place, 1, HistoryQuery { after: Some(seq(10)), limit: Some(3), ..whole }).await, [11, 12, 13]);
+    assert_eq!(page(&place, 1, HistoryQuery { before: Some(seq(10)), limit: Some(3), ..whole }).await, [7, 8, 9]);
     assert_eq!(page(&place, 1, HistoryQuery { limit: Some(usize::MAX), ..whole }).await.len(), MAX_PAGE, "BOUNDED");
-    assert_eq!(page(&place, 1, HistoryQuery { after: seq(300), ..whole }).await, [0_u64; 0]);
-    assert_eq!(page(&place, 1, HistoryQuery { before: seq(u64::MAX), limit: Some(1), ..whole }).await, [300]);
-    assert_eq!(page(&place, 1, HistoryQuery { after: seq(u64::MAX), ..whole }).await, [0_u64; 0]);
-    let both = HistoryQuery { before: seq(9), after: seq(3), limit: None };
+    assert_eq!(page(&place, 1, HistoryQuery { after: Some(seq(300)), ..whole }).await, [0_u64; 0]);
+    assert_eq!(page(&place, 1, HistoryQuery { before: Some(seq(u64::MAX)), limit: Some(1), ..whole }).await, [300]);
+    assert_eq!(page(&place, 1, HistoryQuery { after: Some(seq(u64::MAX)), ..whole }).await, [0_u64; 0]);
+    let both = HistoryQuery { before: Some(seq(9)), after: Some(seq(3)), limit: None };
     let error = place.conversations.history(user(1), conversation(1), both).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ValidationFailed);
 }
@@ -53,12 +53,12 @@ async fn members_read_from_their_joining_on_and_ex_members_nothing() {
     submit(text("welcome")).await.unwrap();
     assert_eq!(page(&place, 3, HistoryQuery::default()).await, [5, 6], "MEMBERS-ONLY");
     assert_eq!(
-        page(&place, 3, HistoryQuery { after: seq(0), ..HistoryQuery::default() }).await,
+        page(&place, 3, HistoryQuery { after: Some(seq(0)), ..HistoryQuery::default() }).await,
         [5, 6],
         "MEMBERS-ONLY"
     );
     assert_eq!(
-        page(&place, 3, HistoryQuery { before: seq(4), ..HistoryQuery::default() }).await,
+        page(&place, 3, HistoryQuery { before: Some(seq(4)), ..HistoryQuery::default() }).await,
         [0_u64; 0],
         "MEMBERS-ONLY"
     );
@@ -81,7 +81,7 @@ async fn a_summary_shows_what_a_list_needs() {
     let summary = place.conversations.summary(user(2), conversation(1)).await.unwrap();
     assert_eq!((summary.name.as_str(), summary.role, summary.member_count), ("group", Role::Member, 2));
     assert_eq!((summary.head, summary.read_seq, summary.peer), (Sequence::new(3), Sequence::new(2), None));
-    assert_eq!(summary.last.map(|record| record.sequence), seq(3));
+    assert_eq!(summary.last.map(|record| record.sequence), Some(seq(3)));
     let members = place.conversations.members(user(2), conversation(1)).await.unwrap();
     let expected = [(1, Role::Owner), (2, Role::Member)].map(|(number, role)| Member { user_id: user(number), role });
     assert_eq!(members, expected);
@@ -93,7 +93,7 @@ async fn a_summary_shows_what_a_list_needs() {
 async fn a_mark_only_moves_forward() {
     let place = group_with_messages(5).await;
     let mark = |number| place.conversations.mark_read(conversation(1), user(2), Sequence::new(number));
-    let at = |number, moved| MarkOutcome { read_seq: Sequence::new(number), moved };
+    let at = |number, moved| MarkOutcome { read_seq: seq(number), moved };
     assert_eq!(mark(3).await.unwrap(), at(3, true));
     assert_eq!(mark(2).await.unwrap(), at(3, false));
     assert_eq!(mark(3).await.unwrap(), at(3, false));

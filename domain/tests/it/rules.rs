@@ -52,11 +52,13 @@ fn the_direct_conversation_of_two_is_one_whoever_asks() {
     assert_eq!(id.to_string(), "c5e383ad-6b96-840b-bb3e-3298bd7615b0");
 }
 
+/// A command that is this long in one place.
+type Make = Box<dyn Fn(usize) -> Command>;
+
 #[test]
 fn what_is_too_long_is_refused_with_its_limit_and_one_byte_less_is_not() {
     let table = group_of([2]);
     let long = |bytes: usize| "x".repeat(bytes);
-    type Make = Box<dyn Fn(usize) -> Command>;
     let cases: Vec<(&str, &str, usize, Make)> = vec![
         (
             "encrypted_payload",
