@@ -80,6 +80,8 @@ pub async fn run(config: &Config) -> Result<Ended, StartError> {
 
 /// Ends the process with these last words. Not by returning: to take the parts down in order could wait for one of them.
 fn end_now(ended: Ended, reason: &dyn std::fmt::Display) -> ! {
+    // Held to the end, so that these are the last words: what other threads have to say of the same comes too late.
+    let _others_wait = io::stderr().lock();
     tracing::error!(%reason, exit_code = ended.code(), "ending at once");
     std::process::exit(ended.code().into())
 }
