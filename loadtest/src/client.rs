@@ -335,7 +335,7 @@ impl Client {
             ServerFrame::CommandError(refused) => {
                 let number = refused.id.as_ref().and_then(|id| id.parse().ok());
                 let Some(number) = number else {
-                    if refused.id.as_ref().is_some_and(|id| self.conversations.is_command(id)) {
+                    if refused.id.as_ref().is_some_and(|id| conversations::is_command(id)) {
                         // A resume that is not taken: from the beginning, on another socket.
                         self.lost(Ending { code: None, reason: refused.error.message });
                     } else {
@@ -347,7 +347,7 @@ impl Client {
                     self.ready.push_back(Happening::Refused { slot: done.slot, id: done.id, error: refused.error });
                 }
             }
-            ServerFrame::CommandOk(ok) if ok.id.as_ref().is_some_and(|id| self.conversations.is_command(id)) => {
+            ServerFrame::CommandOk(ok) if ok.id.as_ref().is_some_and(|id| conversations::is_command(id)) => {
                 self.conversations.command_done(ok.id.as_deref().unwrap_or_default());
             }
             ServerFrame::AuthExpiring(_) => self.link.renew_soon(),

@@ -129,12 +129,6 @@ impl Conversations {
         self.commands.push_front(frame);
     }
 
-    /// Whether this command was one of ours: its id is a number with a letter before, so that no send has the same.
-    #[expect(clippy::unused_self, reason = "the ids are this type's business")]
-    pub(crate) fn is_command(&self, id: &str) -> bool {
-        id.starts_with(COMMAND_LETTER)
-    }
-
     /// A `resume` was answered: what comes of its conversations from here on counts.
     pub(crate) fn command_done(&mut self, id: &str) {
         let number = id.strip_prefix(COMMAND_LETTER).and_then(|number| number.parse().ok());
@@ -194,7 +188,13 @@ impl Conversations {
     }
 }
 
+/// Before the number of a command of ours, so that no send has the same id.
 const COMMAND_LETTER: char = 'r';
+
+/// Whether a command's id is one of ours.
+pub(super) fn is_command(id: &str) -> bool {
+    id.starts_with(COMMAND_LETTER)
+}
 
 fn command_id(number: u64) -> String {
     format!("{COMMAND_LETTER}{number}")
