@@ -1,4 +1,6 @@
 //! The store's tests against real engines, in one binary.
 
+#[cfg(test)]
 mod memory;
+#[cfg(test)]
 mod sqlite;
