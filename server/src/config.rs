@@ -1,7 +1,7 @@
 //! The effective configuration: defaults, then the file, then the environment, then flags, the later the stronger.
 //!
 //! Read once at the start. Unknown keys are refused, and every mistake of every source is told at once. Each setting is
-//! declared in one place, where its section asks the [`reader::Reader`] for it.
+//! declared in one place, where its section asks the reader for it.
 
 mod form;
 mod hub;
