@@ -21,7 +21,7 @@ pub(crate) fn routes() -> OpenApiRouter<RestState> {
 
 /// How the process is.
 #[derive(Serialize, ToSchema)]
-struct Report {
+struct HealthReport {
     /// `ok`, `live`, `ready`; or `degraded`, when `/health/ready` says why.
     #[schema(examples("ok"))]
     status: &'static str,
@@ -32,31 +32,31 @@ struct Report {
     connections: Option<u64>,
 }
 
-impl Report {
+impl HealthReport {
     const fn new(status: &'static str) -> Self {
         Self { status, version: env!("CARGO_PKG_VERSION"), connections: None }
     }
 }
 
 /// How the process is, for people
-#[utoipa::path(get, path = "/health", tag = "operations", security(()), responses((status = 200, body = Data<Report>)))]
-async fn show_health(State(state): State<RestState>, parts: Parts) -> Json<Data<Report>> {
+#[utoipa::path(get, path = "/health", tag = "operations", security(()), responses((status = 200, body = Data<HealthReport>)))]
+async fn show_health(State(state): State<RestState>, parts: Parts) -> Json<Data<HealthReport>> {
     let status = if obstacles(&state).is_empty() { "ok" } else { "degraded" };
     let connections = is_local(&parts).then(|| state.port().connections());
-    data(Report { connections, ..Report::new(status) })
+    data(HealthReport { connections, ..HealthReport::new(status) })
 }
 
 /// Whether the process lives; rests on nothing else
-#[utoipa::path(get, path = "/health/live", tag = "operations", security(()), responses((status = 200, body = Data<Report>)))]
-async fn show_live() -> Json<Data<Report>> {
-    data(Report::new("live"))
+#[utoipa::path(get, path = "/health/live", tag = "operations", security(()), responses((status = 200, body = Data<HealthReport>)))]
+async fn show_live() -> Json<Data<HealthReport>> {
+    data(HealthReport::new("live"))
 }
 
 /// Whether to send requests here: the store reads and writes, and the process is not stopping
-#[utoipa::path(get, path = "/health/ready", tag = "operations", security(()), responses((status = 200, body = Data<Report>)))]
-async fn show_ready(State(state): State<RestState>) -> ApiResult<Json<Data<Report>>> {
+#[utoipa::path(get, path = "/health/ready", tag = "operations", security(()), responses((status = 200, body = Data<HealthReport>)))]
+async fn show_ready(State(state): State<RestState>) -> ApiResult<Json<Data<HealthReport>>> {
     let obstacles = obstacles(&state);
-    let Some((code, _)) = obstacles.first() else { return Ok(data(Report::new("ready"))) };
+    let Some((code, _)) = obstacles.first() else { return Ok(data(HealthReport::new("ready"))) };
     let reasons: Vec<_> = obstacles.iter().map(|(_, reason)| *reason).collect();
     Err(ErrorBody::new(*code, "not ready to serve").with("reasons", reasons.join(", ")).into())
 }

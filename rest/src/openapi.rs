@@ -65,8 +65,23 @@ fn complete(path: &str, item: &mut PathItem) {
         operation.parameters.get_or_insert_default().push(RefOr::T(idempotency_key().build()));
     }
     operations(item).for_each(|operation| {
+        for (status, response) in &mut operation.responses.responses {
+            describe(status, response);
+        }
         operation.responses.responses.insert("default".to_owned(), Ref::from_response_name("Error").into());
     });
+}
+
+/// OpenAPI asks for a sentence on every answer; ours follows from the status.
+fn describe(status: &str, response: &mut RefOr<Response>) {
+    if let RefOr::T(response) = response {
+        let words = match status {
+            "201" => "Made by this request.",
+            "204" => "Done; there is nothing to tell.",
+            _ => "Done, or found as it was.",
+        };
+        words.clone_into(&mut response.description);
+    }
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

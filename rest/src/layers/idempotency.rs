@@ -39,8 +39,9 @@ pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-rep
 
 /// An answer is kept for a day.
 const KEPT_MS: i64 = 24 * 60 * 60 * 1000;
-/// A request that has not answered by then is dead: ten of the longest deadlines.
-const LEASE_MS: i64 = 5 * 60 * 1000;
+/// A claim that was not settled after so many deadlines is a dead request's: it ended with its process, or its client
+/// went away.
+const LEASE_DEADLINES: u32 = 2;
 /// How often one meets another who takes the same key, before saying that it is taken.
 const TRIES: usize = 4;
 const KEY_BYTES_MAX: usize = 255;
@@ -153,7 +154,9 @@ impl Claim<'_> {
     }
 
     fn is_over(&self, row: &IdempotencyKey) -> bool {
-        let life_ms = if row.answer.is_some() { KEPT_MS } else { LEASE_MS };
+        let lease = self.state.settings().deadline * LEASE_DEADLINES;
+        let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(KEPT_MS);
+        let life_ms = if row.answer.is_some() { KEPT_MS } else { lease_ms };
         self.state.services().clock.now() > row.begun_at.plus_ms(life_ms)
     }
 

@@ -83,7 +83,7 @@ pub(crate) struct Refresh {
 
 /// A session that was opened or renewed.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Opened {
+pub(crate) struct OpenedSession {
     /// Whose.
     #[schema(value_type = words::Uuid)]
     user_id: UserId,
@@ -103,7 +103,7 @@ pub(crate) struct Opened {
     refresh_token: Option<String>,
 }
 
-impl Opened {
+impl OpenedSession {
     /// The answer for these tokens.
     pub(crate) fn of(tokens: &Tokens, transport: TokenTransport) -> Self {
         Self {

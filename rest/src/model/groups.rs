@@ -13,7 +13,7 @@ use crate::openapi::words;
 pub(crate) struct CreateGroup {
     /// What it is called.
     pub(crate) name: String,
-    /// Who is in it from the start, besides the caller; up to 500.
+    /// Who is in it from the start, besides the caller; up to `max_members_per_request`.
     #[serde(default)]
     #[schema(value_type = Vec<words::Uuid>)]
     pub(crate) member_ids: Vec<UserId>,
@@ -33,7 +33,7 @@ pub(crate) struct GroupChange {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMembers {
-    /// Up to 500; those who are members already are passed over.
+    /// Up to `max_members_per_request`; those who are members already are passed over.
     #[schema(value_type = Vec<words::Uuid>)]
     pub(crate) user_ids: Vec<UserId>,
 }

@@ -20,7 +20,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::extract::Body;
 use crate::extract::body::OptionalBody;
 use crate::extract::origin::check_origin;
-use crate::model::auth::{Login, Me, Opened, Refresh, Register, TokenTransport, device};
+use crate::model::auth::{Login, Me, OpenedSession, Refresh, Register, TokenTransport, device};
 use crate::model::{Data, data};
 use crate::state::RestState;
 
@@ -47,7 +47,7 @@ impl FromRequestParts<RestState> for OwnPage {
 
 /// Make an account and log in
 #[utoipa::path(post, path = "/auth/register", tag = "auth", security(()), request_body = Register,
-    responses((status = 201, body = Data<Opened>)))]
+    responses((status = 201, body = Data<OpenedSession>)))]
 async fn register(
     State(state): State<RestState>,
     OwnPage(parts): OwnPage,
@@ -67,7 +67,7 @@ async fn register(
 
 /// Log in with a password
 #[utoipa::path(post, path = "/auth/login", tag = "auth", security(()), request_body = Login,
-    responses((status = 200, body = Data<Opened>)))]
+    responses((status = 200, body = Data<OpenedSession>)))]
 async fn login(
     State(state): State<RestState>,
     OwnPage(parts): OwnPage,
@@ -83,7 +83,7 @@ async fn login(
 /// With the refresh cookie, or with the refresh token in the body. Each token works once: one that is used again much
 /// later ends the session, as then two hold it.
 #[utoipa::path(post, path = "/auth/refresh", tag = "auth", security(()), request_body = Refresh,
-    responses((status = 200, body = Data<Opened>)))]
+    responses((status = 200, body = Data<OpenedSession>)))]
 async fn refresh(
     State(state): State<RestState>,
     OwnPage(parts): OwnPage,
@@ -150,5 +150,5 @@ fn answer(
     if transport == TokenTransport::Cookie {
         headers.insert(SET_COOKIE, cookie::keep(&tokens.refresh_token, parts, state.settings().cookie_secure)?);
     }
-    Ok((status, headers, data(Opened::of(tokens, transport))).into_response())
+    Ok((status, headers, data(OpenedSession::of(tokens, transport))).into_response())
 }

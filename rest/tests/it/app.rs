@@ -51,6 +51,7 @@ impl TestApp {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
+        crate::reports::keep_log();
         let store = hubbub_storage::memory::open();
         let clock = Arc::new(ManualClock::at(Timestamp::from_ms(1_767_225_600_000)));
         let keys = Arc::new(KeyRing::from_seed(&[7; 32]));
@@ -171,7 +172,7 @@ impl Call {
         call
     }
 
-    pub(crate) fn from_address(mut self, peer: &str) -> Self {
+    pub(crate) fn at_address(mut self, peer: &str) -> Self {
         self.peer = peer.parse().unwrap();
         self
     }

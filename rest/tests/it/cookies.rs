@@ -53,7 +53,7 @@ async fn only_plain_loopback_goes_without_secure() {
         let app = app(CookieSecure::UnlessLoopback);
         let body = json!({"email": "ada@example.org", "account_password": PASSWORD, "display_name": "Ada"});
         let request = axum::http::Request::builder().method("POST").uri("/auth/register").header("host", host);
-        let call = app.post("/auth/register", &body).request(request).from_address(peer);
+        let call = app.post("/auth/register", &body).request(request).at_address(peer);
         let call = forwarded.into_iter().fold(call, |call, proto| call.header("x-forwarded-proto", proto));
         let answer = call.json(&body).send().await;
         assert_eq!(answer.status, StatusCode::CREATED);

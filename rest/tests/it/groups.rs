@@ -1,6 +1,7 @@
 //! Groups and their members by HTTP.
 
 use axum::http::{Method, StatusCode};
+use hubbub_protocol::limits::MAX_MEMBERS_PER_REQUEST;
 use serde_json::{Value, json};
 
 use crate::app::{Person, TestApp};
@@ -88,10 +89,11 @@ async fn a_list_of_members_names_only_people() {
     let error = answer.refusal("validation_failed");
     assert_eq!(error["params"]["unknown"], ghosts[..10].join(","), "BOUNDED");
     app.post(&members, &json!({"user_ids": []})).by(&ada).send().await.refusal("validation_failed");
-    let crowd: Vec<_> = (1..=501).map(|number| uuid::Uuid::from_u128(number).to_string()).collect();
+    let crowd: Vec<_> =
+        (0..=MAX_MEMBERS_PER_REQUEST as u128).map(|number| uuid::Uuid::from_u128(number).to_string()).collect();
     let error = app.post(&members, &json!({"user_ids": crowd})).by(&ada).send().await.refusal("too_large");
     assert_eq!(error["params"]["limit"], "max_members_per_request");
-    assert_eq!(error["params"]["max"], 500);
+    assert_eq!(error["params"]["max"], MAX_MEMBERS_PER_REQUEST);
 }
 
 #[tokio::test]

@@ -123,7 +123,7 @@ async fn a_claim_whose_process_died_is_free_after_its_lease() {
     create(&app, &ada, "k", "g").send().await.refusal("internal");
     app.port.panics.store(false, Ordering::SeqCst);
     create(&app, &ada, "k", "g").send().await.refusal("request_in_progress");
-    app.clock.advance_ms(299_000);
+    app.clock.advance_ms(59_000);
     create(&app, &ada, "k", "g").send().await.refusal("request_in_progress");
     app.clock.advance_ms(2_000);
     create(&app, &ada, "k", "g").send().await.expect(StatusCode::CREATED);

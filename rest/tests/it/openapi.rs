@@ -97,6 +97,10 @@ async fn every_operation_is_described_and_may_fail_in_the_one_shape() {
         assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path}");
         assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{method} {path}");
         assert_eq!(operation["responses"]["default"]["$ref"], "#/components/responses/Error", "{method} {path}");
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let described = response.get("$ref").or(response.get("description"));
+            assert!(described.is_some_and(|text| text != ""), "{method} {path} {status}");
+        }
         assert!(names.insert(operation["operationId"].to_string()), "{} twice", operation["operationId"]);
     }
     assert!(names.len() >= 28, "{names:?}");

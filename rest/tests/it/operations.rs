@@ -12,11 +12,11 @@ use crate::app::TestApp;
 async fn a_serving_process_is_live_and_ready() {
     let app = TestApp::new();
     for path in ["/health", "/health/live", "/health/ready", "/api/health/ready"] {
-        app.get(path).from_address("203.0.113.1").send().await.expect(StatusCode::OK);
+        app.get(path).at_address("203.0.113.1").send().await.expect(StatusCode::OK);
     }
     let health = app.get("/health").send().await.expect(StatusCode::OK);
     assert_eq!(health["data"], json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "connections": 3}));
-    let health = app.get("/health").from_address("203.0.113.1").send().await.expect(StatusCode::OK);
+    let health = app.get("/health").at_address("203.0.113.1").send().await.expect(StatusCode::OK);
     assert!(health["data"].get("connections").is_none(), "not everybody's business");
 }
 
@@ -39,13 +39,13 @@ async fn readiness_ends_with_the_drain_and_with_the_store_and_liveness_does_not(
 async fn numbers_are_told_on_the_same_machine_alone() {
     let app = TestApp::new();
     for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-        let answer = app.get("/metrics").from_address(peer).send().await;
+        let answer = app.get("/metrics").at_address(peer).send().await;
         assert_eq!(answer.status, StatusCode::OK);
         assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4");
         assert_eq!(answer.text(), "hubbub_test 1\n");
     }
-    app.get("/metrics").from_address("203.0.113.1").send().await.refusal("not_found");
-    app.get("/api/metrics").from_address("10.0.0.1").send().await.refusal("not_found");
+    app.get("/metrics").at_address("203.0.113.1").send().await.refusal("not_found");
+    app.get("/api/metrics").at_address("10.0.0.1").send().await.refusal("not_found");
     app.get("/metrics").header("x-forwarded-for", "127.0.0.1").send().await.refusal("not_found");
 }
 

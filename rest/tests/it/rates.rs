@@ -16,7 +16,7 @@ async fn logins_are_counted_by_address_and_the_refusal_says_when() {
     let app = app(Some(3), None);
     let login = |peer: &'static str| {
         let body = json!({"refresh_token": "nonsense"});
-        app.post("/auth/refresh", &body).from_address(peer).send()
+        app.post("/auth/refresh", &body).at_address(peer).send()
     };
     for _ in 0..3 {
         login("203.0.113.1").await.refusal("invalid_token");
@@ -28,7 +28,7 @@ async fn logins_are_counted_by_address_and_the_refusal_says_when() {
     let seconds: u64 = answer.header("retry-after").parse().unwrap();
     assert!((1..=20).contains(&seconds), "a third of a minute heals it: {seconds}");
     login("203.0.113.2").await.refusal("invalid_token");
-    app.get("/health").from_address("203.0.113.1").send().await.expect(StatusCode::OK);
+    app.get("/health").at_address("203.0.113.1").send().await.expect(StatusCode::OK);
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_persons_requests_are_counted_and_anothers_are_not() {
     for _ in 0..5 {
         app.get("/users/me").by(&ada).send().await.expect(StatusCode::OK);
     }
-    let answer = app.get("/users/me").by(&ada).from_address("203.0.113.1").send().await;
+    let answer = app.get("/users/me").by(&ada).at_address("203.0.113.1").send().await;
     assert_eq!(answer.refusal("rate_limited")["params"]["limit"], "general_per_minute");
     app.get("/users/me").by(&bob).send().await.expect(StatusCode::OK);
     let keyed = app.post("/groups", &json!({"name": "g"})).by(&bob).header("idempotency-key", "k");
