@@ -44,11 +44,13 @@ pub struct RateLimits {
     pub auth_per_minute: Option<u32>,
     /// All that needs a login, per person.
     pub general_per_minute: Option<u32>,
+    /// Whether loopback addresses are free of the limit per address: a proxy in front, or a test on this machine.
+    pub exempt_loopback: bool,
 }
 
 impl Default for RateLimits {
     fn default() -> Self {
-        Self { auth_per_minute: Some(30), general_per_minute: Some(600) }
+        Self { auth_per_minute: Some(30), general_per_minute: Some(600), exempt_loopback: false }
     }
 }
 

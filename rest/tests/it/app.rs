@@ -46,7 +46,7 @@ pub(crate) struct Person {
 impl TestApp {
     /// One without rate limits, as most tests ask more often than people do.
     pub(crate) fn new() -> Self {
-        let rate_limits = RateLimits { auth_per_minute: None, general_per_minute: None };
+        let rate_limits = RateLimits { auth_per_minute: None, general_per_minute: None, exempt_loopback: false };
         Self::with(Settings { rate_limits, ..Settings::default() })
     }
 

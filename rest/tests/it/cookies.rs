@@ -10,7 +10,7 @@ const LISTED: &str = "https://chat.example";
 
 fn app(cookie_secure: CookieSecure) -> TestApp {
     TestApp::with(Settings {
-        rate_limits: RateLimits { auth_per_minute: None, general_per_minute: None },
+        rate_limits: RateLimits { auth_per_minute: None, general_per_minute: None, exempt_loopback: false },
         allowed_origins: vec![LISTED.to_owned()],
         cookie_secure,
         ..Settings::default()

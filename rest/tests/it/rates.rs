@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::app::TestApp;
 
 fn app(auth: Option<u32>, general: Option<u32>) -> TestApp {
-    let rate_limits = RateLimits { auth_per_minute: auth, general_per_minute: general };
+    let rate_limits = RateLimits { auth_per_minute: auth, general_per_minute: general, exempt_loopback: false };
     TestApp::with(Settings { rate_limits, ..Settings::default() })
 }
 
