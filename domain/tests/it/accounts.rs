@@ -12,6 +12,7 @@ use hubbub_storage::records::Claimed;
 use hubbub_storage::store::Store;
 use tokio::task::JoinSet;
 
+use crate::restless::restless;
 use crate::support::{START, user};
 
 const PASSWORD: &str = "correct horse";
@@ -23,7 +24,7 @@ struct Place {
 }
 
 fn place() -> Place {
-    let (store, clock) = (memory::open(), Arc::new(ManualClock::at(START)));
+    let (store, clock) = (restless(&memory::open()).0, Arc::new(ManualClock::at(START)));
     Place { accounts: Accounts::new(store.clone(), Arc::clone(&clock) as _), clock, store }
 }
 

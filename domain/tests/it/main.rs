@@ -9,6 +9,8 @@ mod races;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
+mod restless;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod sessions;

@@ -8,8 +8,9 @@ use hubbub_storage::memory;
 use hubbub_storage::store::Store;
 use tokio::task::JoinSet;
 
+use crate::restless::restless;
 use crate::support::{
-    Place, act, client_id, conversation, open_direct, open_group, place_over, remove, restless, text, user, whole_log,
+    Place, act, client_id, conversation, open_direct, open_group, place_over, remove, text, user, whole_log,
 };
 
 /// Two services that share nothing but the store, as two nodes do.

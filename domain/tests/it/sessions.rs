@@ -9,6 +9,7 @@ use hubbub_storage::clock::ManualClock;
 use hubbub_storage::memory;
 use tokio::task::JoinSet;
 
+use crate::restless::restless;
 use crate::support::{START, user};
 
 const GRACE_MS: i64 = 30_000;
@@ -16,7 +17,7 @@ const GRACE_MS: i64 = 30_000;
 fn sessions() -> (Sessions, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(START));
     let keys = Arc::new(KeyRing::from_seed(&[7; 32]));
-    (Sessions::new(memory::open(), Arc::clone(&clock) as _, keys), clock)
+    (Sessions::new(restless(&memory::open()).0, Arc::clone(&clock) as _, keys), clock)
 }
 
 #[tokio::test]
@@ -116,10 +117,22 @@ async fn a_logout_ends_every_token_and_may_be_repeated() {
 #[tokio::test]
 async fn a_logout_that_races_with_a_refresh_wins() {
     let (sessions, _) = sessions();
-    for _ in 0..20 {
+    let wait = async |turns| {
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+    };
+    for turns in 0..12 {
         let tokens = sessions.open(user(1), Device::default()).await.unwrap();
-        let (refreshed, revoked) =
-            tokio::join!(sessions.refresh(&tokens.refresh_token), sessions.revoke(tokens.caller.session_id));
+        let revoke = async {
+            wait(turns).await;
+            sessions.revoke(tokens.caller.session_id).await
+        };
+        let refresh = async {
+            wait(6).await;
+            sessions.refresh(&tokens.refresh_token).await
+        };
+        let (revoked, refreshed) = tokio::join!(revoke, refresh);
         revoked.unwrap();
         let access = refreshed.map_or(tokens.access_token, |refreshed| refreshed.access_token);
         assert_eq!(sessions.authenticate(&access).await.unwrap_err().code, ErrorCode::InvalidToken);

@@ -7,9 +7,9 @@ use hubbub_protocol::limits::RECALL_WINDOW_MS;
 use hubbub_protocol::{ErrorCode, Sequence};
 use hubbub_storage::memory;
 
+use crate::restless::restless;
 use crate::support::{
-    act, add, client_id, conversation, open_direct, open_group, place, place_over, remove, restless, text, user,
-    whole_log,
+    act, add, client_id, conversation, open_direct, open_group, place, place_over, remove, text, user, whole_log,
 };
 
 fn named(act: Act, number: u64) -> Act {
@@ -45,6 +45,7 @@ async fn a_recall_that_was_stored_is_not_called_too_late_when_it_is_retried() {
     place.conversations.submit(id, act(user(1), text("oops"))).await.unwrap();
     let recall = named(act(user(1), Command::Recall(Recall { target: Sequence::new(2) })), 1);
     let first = place.conversations.submit(id, recall.clone()).await.unwrap();
+    place.conversations.submit(id, act(user(2), text("what was it?"))).await.unwrap();
     place.clock.advance_ms(RECALL_WINDOW_MS * 2);
     let again = place.conversations.submit(id, recall).await.unwrap();
     assert_eq!((again.first, again.duplicate), (first.first, true), "HONEST");

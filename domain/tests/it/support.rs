@@ -1,9 +1,7 @@
 //! People, conversations and a store to try the rules on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::future::BoxFuture;
 use hubbub_domain::conversation::{
     Act, AddMembers, Command, Context, ConversationState, Open, RemoveMember, Send, decide, evolve,
 };
@@ -12,8 +10,7 @@ use hubbub_protocol::member::{ConversationKind, SenderType};
 use hubbub_protocol::record::Author;
 use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, Payload, Record, Sequence, Timestamp, UserId};
 use hubbub_storage::clock::ManualClock;
-use hubbub_storage::error::{Reason, StoreError, StoreResult};
-use hubbub_storage::log::{Append, Appended, MessageLog, Range};
+use hubbub_storage::log::Range;
 use hubbub_storage::memory;
 use hubbub_storage::store::Store;
 
@@ -140,50 +137,6 @@ pub(crate) fn place_over(store: Store) -> Place {
     let clock = Arc::new(ManualClock::at(START));
     let conversations = Conversations::new(store.clone(), Arc::clone(&clock) as _);
     Place { store, clock, conversations }
-}
-
-/// A log that lets others run before each of its calls, so that tasks of one thread race; and loses outcomes on demand.
-pub(crate) struct RestlessLog {
-    inner: Arc<dyn MessageLog>,
-    pub(crate) lose_next_outcome: AtomicBool,
-}
-
-/// The store with a restless log, and the log itself.
-pub(crate) fn restless(store: &Store) -> (Store, Arc<RestlessLog>) {
-    let log = Arc::new(RestlessLog { inner: Arc::clone(&store.log), lose_next_outcome: AtomicBool::new(false) });
-    (Store { log: Arc::clone(&log) as _, ..store.clone() }, log)
-}
-
-impl MessageLog for RestlessLog {
-    fn append(&self, append: Append) -> BoxFuture<'static, StoreResult<Appended>> {
-        let (inner, lose) = (Arc::clone(&self.inner), self.lose_next_outcome.swap(false, Ordering::SeqCst));
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            let outcome = inner.append(append).await;
-            if lose { Err(StoreError::Unknown(Reason::new("lost on purpose"))) } else { outcome }
-        })
-    }
-
-    fn read(&self, id: ConversationId, range: Range, limit: usize) -> BoxFuture<'static, StoreResult<Vec<Record>>> {
-        let inner = Arc::clone(&self.inner);
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            inner.read(id, range, limit).await
-        })
-    }
-
-    fn head(&self, id: ConversationId) -> BoxFuture<'static, StoreResult<Sequence>> {
-        self.inner.head(id)
-    }
-
-    fn lookup(
-        &self,
-        id: ConversationId,
-        sender: UserId,
-        client: ClientMessageId,
-    ) -> BoxFuture<'static, StoreResult<Option<Sequence>>> {
-        self.inner.lookup(id, sender, client)
-    }
 }
 
 /// The whole log of a conversation.
