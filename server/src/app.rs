@@ -205,6 +205,7 @@ fn rest_settings(rest: &RestSection, hub: &HubConfig) -> hubbub_rest::Settings {
         rate_limits: hubbub_rest::RateLimits {
             auth_per_minute: rest.auth_per_minute,
             general_per_minute: rest.general_per_minute,
+            exempt_loopback: hub.exempt_loopback,
         },
         allowed_origins: hub.allowed_origins.clone(),
         cookie_secure: match rest.cookie_secure {

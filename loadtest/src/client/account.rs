@@ -122,6 +122,7 @@ struct NewMembers<'a> {
 
 #[derive(Deserialize)]
 struct Opened {
+    #[serde(rename = "conversation_id")]
     id: ConversationId,
 }
 

@@ -72,7 +72,8 @@ fn read_capacities(reader: &mut Reader, default: HubConfig) -> HubConfig {
         ),
         exempt_loopback: reader.setting(
             "hub.exempt_loopback",
-            "Whether connections from this machine are free of the limit per address: a proxy in front, or a load test.",
+            "Whether connections from this machine are free of the limits per address, those of /auth/* too: a proxy in \
+             front, or a load test.",
             default.exempt_loopback,
             &Switch,
         ),
