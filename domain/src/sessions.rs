@@ -52,7 +52,7 @@ pub struct Tokens {
     pub caller: Caller,
     /// For `Authorization: Bearer` and the first frame of a socket.
     pub access_token: String,
-    /// For the refresh cookie. Good once, and then for [`refresh::GRACE_MS`] for the same answer again.
+    /// For the refresh cookie. Good once, and for 30 seconds more for the same answer again.
     pub refresh_token: String,
     /// How long the access token works.
     pub expires_in_seconds: u64,

@@ -12,7 +12,7 @@ use crate::refusal::{never_stored, refusal};
 use crate::tokens::{expired, invalid};
 
 /// How long the token before the current one is answered with the current one.
-pub(super) const GRACE_MS: i64 = 30_000;
+const GRACE_MS: i64 = 30_000;
 
 /// Each try that fails was another refresh of the same session that succeeded: the second try finds itself in the grace.
 const MAX_TRIES: usize = 8;
