@@ -58,3 +58,18 @@ async fn guessing_tokens_is_counted_by_address() {
     }
     guess().await.refusal("rate_limited");
 }
+
+#[tokio::test]
+async fn one_machine_alone_may_ask_itself_as_often_as_it_likes() {
+    let rate_limits = RateLimits { auth_per_minute: Some(1), general_per_minute: Some(1), exempt_loopback: true };
+    let app = TestApp::with(Settings { rate_limits, ..Settings::default() });
+    let refresh = |peer: &'static str| {
+        let body = json!({"refresh_token": "nonsense"});
+        app.post("/auth/refresh", &body).at_address(peer).send()
+    };
+    for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.0.0.1"] {
+        refresh(peer).await.refusal("invalid_token");
+    }
+    refresh("203.0.113.1").await.refusal("invalid_token");
+    refresh("203.0.113.1").await.refusal("rate_limited");
+}
