@@ -52,6 +52,9 @@ pub struct Common {
     /// Where to write the report as JSON.
     #[arg(long, value_name = "FILE.json")]
     pub report: Option<PathBuf>,
+    /// Sends that may start over 5 ms late, in a hundred. With more the generator did not keep up: the run is invalid.
+    #[arg(long, value_name = "PERCENT", default_value_t = crate::pacer::LATE_PERCENT_MAX)]
+    pub max_late: f64,
     /// JSON, MessagePack, or both by turns.
     #[arg(long, value_enum, default_value_t = Formats::Mixed)]
     pub format: Formats,

@@ -14,8 +14,8 @@ use crate::measure::{Clock, Latencies, Percentiles};
 
 /// A send that starts later than this after its instant is late.
 pub const LATE_NS: u64 = 5_000_000;
-/// The share of late sends, in a hundred, up to which a run is valid.
-pub const LATE_SHARE_MAX: f64 = 1.0;
+/// Late sends, in a hundred, up to which a run is valid.
+pub const LATE_PERCENT_MAX: f64 = 1.0;
 
 /// A small generator of numbers from a seed (`SplitMix64`), the same on every machine.
 #[derive(Debug, Clone)]
@@ -122,14 +122,9 @@ impl Lag {
     }
 
     /// Late ones, in a hundred.
-    pub fn late_share(&self) -> f64 {
+    pub fn late_percent(&self) -> f64 {
         let count = self.lags.count();
         if count == 0 { 0.0 } else { 100.0 * as_f64(self.late) / as_f64(count) }
-    }
-
-    /// The generator kept up.
-    pub fn kept_up(&self) -> bool {
-        self.late_share() <= LATE_SHARE_MAX
     }
 
     /// By how much it was late.

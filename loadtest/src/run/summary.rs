@@ -33,9 +33,9 @@ impl Run {
             (Some(before), Some(after)) => Some(per(after.cpu_us.saturating_sub(before.cpu_us), seconds) / 10_000.0),
             _ => None,
         };
-        let (late_percent, withheld) = (lag.late_share(), self.withheld.get());
+        let (late_percent, withheld) = (lag.late_percent(), self.withheld.get());
         report.generator = Generator { lag_us: lag.percentiles(), late_percent, withheld, cpu_percent: cpu };
-        if !lag.kept_up() {
+        if late_percent > self.common.max_late {
             report.invalid(format!("the generator lagged: {late_percent:.2} % of its sends were over 5 ms late"));
         }
         if withheld > 0 {

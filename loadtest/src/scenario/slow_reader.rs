@@ -13,8 +13,9 @@ use crate::pacer::Spread;
 use crate::report::Report;
 use crate::run::{Crew, Order, Part, People, Run};
 
-/// The kernel's receive buffer of a slow reader, in bytes.
-const SLOW_RECEIVE_BYTES: u32 = 8 * 1024;
+/// The kernel's receive buffer of a slow reader, in bytes: two segments of the loopback, so that it fills soon and yet
+/// lets the backlog through at full speed afterwards.
+const SLOW_RECEIVE_BYTES: u32 = 128 * 1024;
 
 /// The options of `slow_reader`.
 #[derive(Debug, Clone, clap::Args)]
