@@ -3,9 +3,10 @@
 //! Every hash takes 19 MiB and some 20 ms: unbounded, a crowd of logins would take the memory and the cores of everything
 //! else. What was begun runs to its end and gives its place back, even if nobody waits for it any more.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use hubbub_protocol::{ErrorBody, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
@@ -33,6 +34,9 @@ pub(super) struct Passwords {
     admitted: Arc<Semaphore>,
     /// Running.
     running: Arc<Semaphore>,
+    /// The memory of those that are not running. Kept, because allocators do not give blocks of this size back: as many
+    /// as ever ran at once, which is the cores.
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
 }
 
 /// Both places of one hash.
@@ -44,14 +48,21 @@ struct Place {
 impl Passwords {
     pub(super) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { admitted: Arc::new(Semaphore::new(cores + MAX_WAITING)), running: Arc::new(Semaphore::new(cores)) }
+        Self::with_places(cores + MAX_WAITING, cores)
+    }
+
+    fn with_places(admitted: usize, running: usize) -> Self {
+        Self {
+            admitted: Arc::new(Semaphore::new(admitted)),
+            running: Arc::new(Semaphore::new(running)),
+            memory: Arc::default(),
+        }
     }
 
     /// The password's hash with a new salt, as a PHC string.
     pub(super) async fn hash(&self, password: &str) -> Result<String, ErrorBody> {
-        self.run(password, |password| {
-            let hash = hasher()?.hash_password(password.as_bytes()).map_err(|error| failed(&error))?;
-            Ok(hash.to_string())
+        self.run(password, |password, memory| {
+            Ok(new_hash(password, memory).map_err(|error| failed(&error))?.to_string())
         })
         .await
     }
@@ -59,24 +70,24 @@ impl Passwords {
     /// Whether it is the password of this hash. Without a hash it is not, after the same time.
     pub(super) async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, ErrorBody> {
         let hash = hash.unwrap_or(DUMMY).to_owned();
-        self.run(password, move |password| {
-            // The parameters are the hash's own, so that raising ours leaves old ones valid.
-            Ok(hasher()?.verify_password(password.as_bytes(), hash.as_str()).is_ok())
-        })
-        .await
+        self.run(password, move |password, memory| fits(password, &hash, memory).map_err(|error| failed(&error))).await
     }
 
     async fn run<T: Send + 'static>(
         &self,
         password: &str,
-        work: impl FnOnce(&str) -> Result<T, ErrorBody> + Send + 'static,
+        work: impl FnOnce(&str, &mut Vec<Block>) -> Result<T, ErrorBody> + Send + 'static,
     ) -> Result<T, ErrorBody> {
         let place = self.place().await?;
+        let spare = Arc::clone(&self.memory);
         let password = Zeroizing::new(password.to_owned());
         let task = tokio::task::spawn_blocking(move || {
             // Held until the work is done, though the caller may be gone by then.
             let _place = place;
-            work(&password)
+            let mut memory = spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            let result = work(&password, &mut memory);
+            spare.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            result
         });
         task.await.map_err(|error| failed(&error))?
     }
@@ -89,9 +100,47 @@ impl Passwords {
     }
 }
 
-fn hasher() -> Result<Argon2<'static>, ErrorBody> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| failed(&error))?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+/// The password's hash with a new salt and our parameters.
+fn new_hash(password: &str, memory: &mut Vec<Block>) -> argon2::password_hash::Result<PasswordHash> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
+    let salt = Salt::generate();
+    let hash = Some(digest(password, &salt, &params, memory)?);
+    Ok(PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params)?,
+        salt: Some(salt),
+        hash,
+    })
+}
+
+/// Whether it is the password of this hash. The parameters are the hash's own, so that raising ours leaves old ones valid.
+fn fits(password: &str, hash: &str, memory: &mut Vec<Block>) -> argon2::password_hash::Result<bool> {
+    let hash = PasswordHash::new(hash)?;
+    let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else { return Ok(false) };
+    let ours = hash.algorithm == Algorithm::Argon2id.ident() && hash.version == Some(Version::V0x13.into());
+    // Outputs compare in constant time.
+    Ok(ours && digest(password, salt, &Params::try_from(&hash)?, memory)? == *expected)
+}
+
+fn digest(
+    password: &str,
+    salt: &[u8],
+    params: &Params,
+    memory: &mut Vec<Block>,
+) -> argon2::password_hash::Result<Output> {
+    let blocks = params.block_count();
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::default());
+    }
+    let mut out = Zeroizing::new([0; Params::DEFAULT_OUTPUT_LEN]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone()).hash_password_into_with_memory(
+        password.as_bytes(),
+        salt,
+        out.as_mut_slice(),
+        &mut memory[..blocks],
+    )?;
+    Ok(Output::new(out.as_slice())?)
 }
 
 fn failed(error: &dyn std::fmt::Display) -> ErrorBody {
@@ -104,22 +153,38 @@ mod tests {
     use std::future::poll_fn;
     use std::task::Poll;
 
-    use argon2::PasswordHash;
-
     use super::*;
 
     #[test]
     fn the_dummy_has_the_parameters_of_a_real_hash() {
         let dummy = PasswordHash::new(DUMMY).unwrap();
-        let real = hasher().unwrap().hash_password(b"some password").unwrap();
+        let real = new_hash("some password", &mut Vec::new()).unwrap();
         assert_eq!((dummy.algorithm, dummy.version, dummy.params), (real.algorithm, real.version, real.params));
         assert_eq!(dummy.hash.unwrap().len(), real.hash.unwrap().len());
         assert_eq!(dummy.salt.unwrap().len(), real.salt.unwrap().len());
     }
 
     #[tokio::test]
+    async fn a_password_fits_its_hash_and_no_other_does() {
+        let passwords = Passwords::with_places(2, 1);
+        let hash = passwords.hash("some password").await.unwrap();
+        assert!(passwords.verify("some password", Some(&hash)).await.unwrap());
+        assert!(!passwords.verify("some passwore", Some(&hash)).await.unwrap());
+        assert!(!passwords.verify("some password", None).await.unwrap());
+        let memory = passwords.memory.lock().unwrap();
+        assert_eq!(memory.len(), 1, "BOUNDED: the memory of one hash serves them all");
+    }
+
+    #[test]
+    fn the_library_itself_agrees_with_our_hashes() {
+        use argon2::PasswordVerifier;
+        let hash = new_hash("some password", &mut Vec::new()).unwrap().to_string();
+        Argon2::default().verify_password(b"some password", hash.as_str()).unwrap();
+    }
+
+    #[tokio::test]
     async fn a_full_queue_refuses_and_an_abandoned_hash_gives_its_place_back() {
-        let passwords = Passwords { admitted: Arc::new(Semaphore::new(2)), running: Arc::new(Semaphore::new(1)) };
+        let passwords = Passwords::with_places(2, 1);
         let held = passwords.place().await.unwrap();
         let waiting = passwords.clone();
         let mut waiting = Box::pin(async move { waiting.hash("some password").await });
