@@ -71,8 +71,24 @@ pub(super) fn asking(error: rusqlite::Error) -> StoreError {
     // A value of another type than the one that was written is as damaged as a page that makes no sense.
     let kind = matches!(error, rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::IntegralValueOutOfRange(..));
     let page = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));
-    let reason = Reason::new(error);
+    let reason = words(&error);
     if kind || page { StoreError::Damaged(reason) } else { StoreError::Unavailable(reason) }
+}
+
+/// The engine's words, and its number for what the operating system answered.
+fn words(error: &rusqlite::Error) -> Reason {
+    match error.sqlite_error() {
+        Some(code) => Reason::new(format_args!("{error} (SQLite code {})", code.extended_code)),
+        None => Reason::new(error),
+    }
+}
+
+/// Why the store stops: a write that failed is not a store that cannot be reached for the moment.
+pub(super) fn last_words(error: &StoreError) -> Reason {
+    match error {
+        StoreError::Unavailable(reason) => Reason::new(format_args!("a write or sync failed: {reason}")),
+        other => Reason::new(other),
+    }
 }
 
 /// Damage that our own checks found.

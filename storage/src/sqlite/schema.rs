@@ -180,3 +180,56 @@ pub(super) fn make_families(connection: &mut Connection) -> Result<(), OpenError
 pub(super) fn table(family: &FamilyDef) -> String {
     format!("f_{}", family.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "CREATE TABLE t (x INTEGER) STRICT; INSERT INTO t VALUES (7);";
+    const SECOND: &str = "ALTER TABLE t ADD COLUMN y INTEGER NOT NULL DEFAULT 5;";
+    static FORM_1: FileDef = FileDef { name: "log.db", short: "test", migrations: &[FIRST] };
+    static FORM_2: FileDef = FileDef { name: "log.db", short: "test", migrations: &[FIRST, SECOND] };
+    static BROKEN: FileDef =
+        FileDef { name: "log.db", short: "test", migrations: &[FIRST, "CREATE TABLE u (x INTEGER) STRICT; NONSENSE;"] };
+
+    fn row(connection: &Connection) -> (i64, i64) {
+        connection.query_row("SELECT x, y FROM t", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    }
+
+    #[test]
+    fn an_older_file_is_brought_to_the_newest_form_once_and_keeps_what_it_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open_writer(&FORM_1, dir.path()).unwrap());
+        assert!(matches!(open_reader(&FORM_2, dir.path()), Err(OpenError::Engine { .. })), "only a writer migrates");
+        for _ in 0..2 {
+            let connection = open_writer(&FORM_2, dir.path()).unwrap();
+            assert_eq!(row(&connection), (7, 5));
+            assert_eq!(form(&connection, &FORM_2).unwrap(), 2);
+        }
+        let refused = open_writer(&FORM_1, dir.path());
+        assert!(matches!(refused, Err(OpenError::Newer { found: 2, supported: 1, .. })));
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_older_form_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open_writer(&FORM_1, dir.path()).unwrap());
+        assert!(matches!(open_writer(&BROKEN, dir.path()), Err(OpenError::Engine { .. })));
+        let connection = open_writer(&FORM_1, dir.path()).unwrap();
+        let tables = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table'";
+        assert_eq!(connection.query_row(tables, [], |row| row.get::<_, i32>(0)).unwrap(), 1);
+    }
+
+    #[test]
+    fn commits_are_synced_and_never_folded_in_by_chance() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = open_writer(&LOG, dir.path()).unwrap();
+        let setting = |name: &str| {
+            connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap()
+        };
+        assert_eq!(setting("journal_mode"), "wal".to_owned().into(), "DURABLE");
+        assert_eq!(setting("synchronous"), 2.into(), "DURABLE: FULL syncs at each commit");
+        assert_eq!(setting("wal_autocheckpoint"), 0.into());
+        assert_eq!(setting("secure_delete"), 1.into(), "a recalled payload is overwritten");
+    }
+}

@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
 use tokio::sync::oneshot;
 
+use super::error::last_words;
 use super::folder::Folder;
 use super::life::{Life, StopOnPanic};
 use super::queue::Queue;
@@ -156,7 +157,7 @@ impl<C: GroupCommitter> WriterThread<C> {
 
     fn stop_if_failed(&self, done: StoreResult<()>) {
         if let Err(error) = done {
-            self.life.stop(&Reason::new(error));
+            self.life.stop(&last_words(&error));
         }
     }
 
@@ -180,7 +181,7 @@ impl<C: GroupCommitter> WriterThread<C> {
             }
             Err(error) => {
                 // The store is seen as stopped before any waiter can try again.
-                let reason = Reason::new(&error);
+                let reason = last_words(&error);
                 self.life.stop(&reason);
                 refuse_all(waiters, &reason);
                 Err(error)

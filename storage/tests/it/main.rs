@@ -1,6 +1,10 @@
 //! The store's tests against real engines, in one binary.
 
 #[cfg(test)]
+mod faulty;
+#[cfg(test)]
 mod memory;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod sqlite;
