@@ -254,7 +254,7 @@ pub struct Resume {
     pub conversations: Vec<Cursor>,
 }
 
-/// `history`: answered with `history`. With neither bound: the newest page.
+/// `history`: answered with `history`. With neither bound: the newest page; both at once are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "history")]
 pub struct History {
