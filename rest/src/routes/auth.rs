@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hubbub_domain::accounts::Registration;
 use hubbub_domain::identity::Caller;
-use hubbub_domain::sessions::{RefreshError, Tokens};
-use hubbub_protocol::ErrorCode;
+use hubbub_domain::sessions::{Device, RefreshError, Tokens};
+use hubbub_protocol::{ErrorCode, UserId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -45,6 +45,15 @@ impl FromRequestParts<RestState> for OwnPage {
     }
 }
 
+/// Opens a session. A person has a bounded number of them, so it may end the oldest: their sockets go with them.
+async fn open(state: &RestState, user_id: UserId, device: Device) -> ApiResult<Tokens> {
+    let tokens = state.sessions().open(user_id, device).await?;
+    for session in &tokens.ended {
+        state.port().end_session(*session);
+    }
+    Ok(tokens)
+}
+
 /// Make an account and log in
 #[utoipa::path(post, path = "/auth/register", tag = "auth", security(()), request_body = Register,
     responses((status = 201, body = Data<OpenedSession>)))]
@@ -61,7 +70,7 @@ async fn register(
         locale: body.device_locale,
     };
     let profile = state.accounts().register(registration).await?;
-    let tokens = state.sessions().open(profile.public.user_id, device(body.device_id, body.device_name)).await?;
+    let tokens = open(&state, profile.public.user_id, device(body.device_id, body.device_name)).await?;
     answer(&state, &parts, StatusCode::CREATED, &tokens, body.token_transport)
 }
 
@@ -74,7 +83,7 @@ async fn login(
     Body(body): Body<Login>,
 ) -> ApiResult<Response> {
     let profile = state.accounts().login(&body.email, &body.account_password).await?;
-    let tokens = state.sessions().open(profile.public.user_id, device(body.device_id, body.device_name)).await?;
+    let tokens = open(&state, profile.public.user_id, device(body.device_id, body.device_name)).await?;
     answer(&state, &parts, StatusCode::OK, &tokens, body.token_transport)
 }
 
