@@ -68,18 +68,20 @@ pub(super) fn opening(file: &'static str) -> impl Fn(rusqlite::Error) -> OpenErr
 
 /// The engine's error while it is asked: what is damaged is refused, anything else may pass.
 pub(super) fn asking(error: rusqlite::Error) -> StoreError {
-    // A value of another type than the one that was written is as damaged as a page that makes no sense.
-    let kind = matches!(error, rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::IntegralValueOutOfRange(..));
-    let page = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));
-    let reason = words(&error);
-    if kind || page { StoreError::Damaged(reason) } else { StoreError::Unavailable(reason) }
-}
-
-/// The engine's words, and its number for what the operating system answered.
-fn words(error: &rusqlite::Error) -> Reason {
-    match error.sqlite_error() {
-        Some(code) => Reason::new(format_args!("{error} (SQLite code {})", code.extended_code)),
-        None => Reason::new(error),
+    use rusqlite::Error::{IntegralValueOutOfRange, InvalidColumnType, SqliteFailure};
+    match error {
+        SqliteFailure(failure, words) => {
+            // The number tells what the operating system answered.
+            let words = words.unwrap_or_else(|| failure.to_string());
+            let reason = Reason::new(format_args!("{words} (SQLite code {})", failure.extended_code));
+            match failure.code {
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Damaged(reason),
+                _ => StoreError::Unavailable(reason),
+            }
+        }
+        // A value of another type than the one that was written.
+        other @ (InvalidColumnType(..) | IntegralValueOutOfRange(..)) => damaged(other),
+        other => StoreError::Unavailable(Reason::new(other)),
     }
 }
 
