@@ -4,7 +4,7 @@
 //! [`DirectPort`] is the port of a process without a hub: it decides and appends itself, by the same functions.
 
 use futures_util::future::BoxFuture;
-use hubbub_domain::conversation::Act;
+use hubbub_domain::conversation::{Act, not_found};
 use hubbub_domain::conversations::{Conversations, Stored};
 use hubbub_domain::refusal::never_stored;
 use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Sequence, SessionId, UserId};
@@ -63,7 +63,7 @@ impl HubPort for DirectPort {
         Box::pin(async move {
             let state = conversations.load(conversation_id).await.map_err(|error| never_stored(&error))?;
             if !state.is_member(user_id) {
-                return Err(ErrorBody::new(ErrorCode::NotFound, "there is no such conversation"));
+                return Err(not_found());
             }
             if seq > state.head() {
                 return Err(ErrorBody::new(ErrorCode::ValidationFailed, "`seq` is above the newest record")
