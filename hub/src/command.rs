@@ -18,7 +18,7 @@ use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, ErrorCode, Mes
 
 use crate::connection::{Connection, Who};
 use crate::shard::local::Local;
-use crate::shard::{Asked, HomeInput, OpenCommand, ReplyTo, Subscribe};
+use crate::shard::{Asked, HomeInput, OpenCount, ReplyTo, Subscribe};
 
 mod history;
 
@@ -180,7 +180,7 @@ impl Asker<'_> {
     }
 
     /// Counts a command as taken, until its answer.
-    fn open(&self) -> OpenCommand {
+    fn open(&self) -> OpenCount {
         self.connection.took_command();
         self.local.open_command()
     }

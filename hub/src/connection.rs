@@ -10,6 +10,7 @@ pub(crate) mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::Shutdown;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use hubbub_protocol::codec::Format;
 use hubbub_protocol::frame::close::CloseCode;
 use hubbub_protocol::frame::server::{GoingAway, GoingAwayReason, ServerFrame};
 use hubbub_protocol::limits::MAX_COMMANDS_IN_FLIGHT;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -203,6 +205,24 @@ impl Connection {
                 return;
             }
             room.await;
+        }
+    }
+
+    /// Sends the end of the stream, and reads to the client's.
+    async fn hear_out(&self) {
+        if SockRef::from(&self.tcp).shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let mut unread = [0; 1024];
+        loop {
+            if self.tcp.readable().await.is_err() {
+                return;
+            }
+            match self.tcp.try_read(&mut unread) {
+                Ok(0) => return,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+                Ok(_) | Err(_) => {}
+            }
         }
     }
 

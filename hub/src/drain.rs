@@ -24,7 +24,8 @@ pub(crate) async fn run(inner: &Inner, grace: Duration) {
         );
     }
     tell(inner, || Control::CloseAll).await;
-    until(deadline, || inner.shared.directory.sockets() == 0).await;
+    until(deadline, || inner.shared.directory.sockets() == 0 && inner.shared.partings.load(Ordering::Acquire) == 0)
+        .await;
     inner.tasks.close();
     // Requests that the HTTP door still serves are its own to finish.
 }

@@ -28,8 +28,7 @@ use crate::shard::local::Local;
 use crate::shard::task::{Inbox, ShardTask};
 use crate::shard::work::Services;
 use crate::shard::{
-    ADOPT_QUEUE, COMMAND_QUEUE, CONTROL_QUEUE, Control, EDGE_QUEUE, HomeInput, OpenCommand, ReplyTo, ShardHandle,
-    home_of,
+    ADOPT_QUEUE, COMMAND_QUEUE, CONTROL_QUEUE, Control, EDGE_QUEUE, HomeInput, OpenCount, ReplyTo, ShardHandle, home_of,
 };
 
 /// A running hub. Clones are the same hub; it ends when it was drained or the last clone is dropped.
@@ -58,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     /// Commands that were accepted and are not yet answered.
     pub(crate) open_commands: Arc<AtomicU64>,
+    /// Sockets that have lost their seat and are not yet closed.
+    pub(crate) partings: Arc<AtomicU64>,
     /// Cancelled when the hub begins to drain.
     pub(crate) draining: CancellationToken,
     /// Cancelled when shards are to end at once.
@@ -108,6 +109,7 @@ impl Hub {
             sessions,
             clock,
             open_commands: Arc::default(),
+            partings: Arc::default(),
             draining: CancellationToken::new(),
             stop: CancellationToken::new(),
             failed: CancellationToken::new(),
@@ -158,7 +160,7 @@ impl Hub {
     ) -> impl Future<Output = Result<Stored, ErrorBody>> + Send + 'static {
         let shared = Arc::clone(&self.inner.shared);
         let (answer, answered) = oneshot::channel();
-        let open = OpenCommand::new(&shared.open_commands);
+        let open = OpenCount::new(&shared.open_commands);
         let input = input(ReplyTo::Caller { answer, open });
         async move {
             if shared.is_draining() {

@@ -43,18 +43,18 @@ pub struct ConnectionKey {
     pub(crate) tenant: u32,
 }
 
-/// Counts a command that was accepted and is not yet answered (DRAINED), while it lives.
+/// Counts something that a drain waits for, while it lives: a command that is not yet answered, a socket that parts.
 #[derive(Debug)]
-pub(crate) struct OpenCommand(Arc<AtomicU64>);
+pub(crate) struct OpenCount(Arc<AtomicU64>);
 
-impl OpenCommand {
+impl OpenCount {
     pub(crate) fn new(count: &Arc<AtomicU64>) -> Self {
         count.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(count))
     }
 }
 
-impl Drop for OpenCommand {
+impl Drop for OpenCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -72,10 +72,10 @@ pub(crate) enum ReplyTo {
         ack: Option<ClientMessageId>,
         /// Whether it is told of success at all.
         quiet: bool,
-        open: OpenCommand,
+        open: OpenCount,
     },
     /// To a caller in this process.
-    Caller { answer: oneshot::Sender<Result<Stored, ErrorBody>>, open: OpenCommand },
+    Caller { answer: oneshot::Sender<Result<Stored, ErrorBody>>, open: OpenCount },
 }
 
 /// What a home shard is asked.
@@ -129,14 +129,14 @@ pub(crate) struct Subscribe {
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) id: Option<CommandId>,
-    pub(crate) open: OpenCommand,
+    pub(crate) open: OpenCount,
 }
 
 /// What a home shard says to an edge shard. One FIFO a pair of shards, so that what is said in order arrives in order.
 #[derive(Debug)]
 pub(crate) enum EdgeInput {
     /// The answer to a command.
-    Reply { key: ConnectionKey, frame: Option<Box<ServerFrame>>, open: OpenCommand },
+    Reply { key: ConnectionKey, frame: Option<Box<ServerFrame>>, open: OpenCount },
     /// A record was committed. The sockets of those who join follow from it on; their home has counted one follower of
     /// this shard for each of these people, and the edge corrects that.
     Deliver { delivery: Arc<Delivery>, joins: Vec<UserId> },

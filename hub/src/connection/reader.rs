@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -60,6 +60,7 @@ pub(crate) async fn open(connection: &Rc<Connection>, read: Bytes) -> Socket {
 /// Serves a connection that is logged in, until it ends.
 pub(crate) async fn run(connection: Rc<Connection>, mut socket: Socket, who: Who, local: Rc<Local>) {
     converse(&connection, &mut socket, who, &local).await;
+    let _parting = local.parting();
     local.forget(who);
     say_goodbye(&connection, &mut socket).await;
 }
@@ -143,23 +144,29 @@ fn read(message: Option<Result<Message, tungstenite::Error>>, format: Format) ->
 
 /// Lets the last frames go out and the client answer the close, for a bounded time.
 pub(crate) async fn say_goodbye(connection: &Rc<Connection>, socket: &mut Socket) {
-    let closed_by_us = connection.closing().is_some();
-    let parting = poll_fn(|context| {
-        let drained = match connection.poll_drain(context) {
-            Poll::Ready(Err(_)) => return Poll::Ready(()),
-            drained => drained.is_ready(),
-        };
-        loop {
-            match socket.poll_next_unpin(context) {
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(_) => {
-                    // The client is done. What waits for it still goes out, unless it ended the talk itself.
-                    return if drained || !closed_by_us { Poll::Ready(()) } else { Poll::Pending };
-                }
-                Poll::Pending => return Poll::Pending,
-            }
+    let parting = async {
+        poll_fn(|context| poll_parting(connection, socket, context)).await;
+        if connection.closing().is_some() {
+            // Closing over unread bytes resets the connection, and the close frame might be lost with it.
+            connection.hear_out().await;
         }
-    });
+    };
     // Late or not: the socket ends here.
     let _late = tokio::time::timeout(connection.linger(), parting).await;
+}
+
+/// Ready when the client has said its last and what waited for it is sent.
+fn poll_parting(connection: &Connection, socket: &mut Socket, context: &mut Context<'_>) -> Poll<()> {
+    let drained = match connection.poll_drain(context) {
+        Poll::Ready(Err(_)) => return Poll::Ready(()),
+        drained => drained.is_ready(),
+    };
+    loop {
+        match socket.poll_next_unpin(context) {
+            Poll::Ready(Some(Ok(_))) => {}
+            // What waits for a client that ended the talk itself is of no use to it.
+            Poll::Ready(_) if drained || connection.closing().is_none() => return Poll::Ready(()),
+            Poll::Ready(_) | Poll::Pending => return Poll::Pending,
+        }
+    }
 }

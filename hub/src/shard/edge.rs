@@ -11,7 +11,7 @@ use hubbub_protocol::frame::server::{CommandError, CommandOk, Gap, GapReason, Li
 use hubbub_protocol::{ConversationId, Sequence, UserId};
 use slab::Slab;
 
-use super::{Answer, Asked, Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCommand, Subscribe, Subscribed};
+use super::{Answer, Asked, Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, Subscribe, Subscribed};
 use crate::frame::SharedFrame;
 use crate::metrics;
 
@@ -24,7 +24,7 @@ pub(crate) trait EdgeSink {
     /// Give this socket a frame of its own.
     fn frame(&mut self, slot: u32, frame: ServerFrame);
     /// Give this socket the answer to a command (`None`: it wants none); `open` ends with it.
-    fn reply(&mut self, slot: u32, frame: Option<ServerFrame>, open: OpenCommand);
+    fn reply(&mut self, slot: u32, frame: Option<ServerFrame>, open: OpenCount);
     /// Read the log for this socket, then call [`EdgeCore::replayed`].
     fn replay(&mut self, key: ConnectionKey, conversation: ConversationId, after: Sequence, head: Sequence);
     /// Say something to the conversation's home.

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use super::edge::{EdgeCore, EdgeSink};
 use super::work::Services;
-use super::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCommand, Subscribe, home_of};
+use super::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, Subscribe, home_of};
 use crate::config::HubConfig;
 use crate::connection::{Connection, Who, heartbeat};
 use crate::directory::Arrival;
@@ -126,8 +126,13 @@ impl Local {
         self.shared.is_draining()
     }
 
-    pub(crate) fn open_command(&self) -> OpenCommand {
-        OpenCommand::new(&self.shared.open_commands)
+    pub(crate) fn open_command(&self) -> OpenCount {
+        OpenCount::new(&self.shared.open_commands)
+    }
+
+    /// Counts a socket that takes its leave, while it lives.
+    pub(crate) fn parting(&self) -> OpenCount {
+        OpenCount::new(&self.shared.partings)
     }
 
     /// Runs a task on this thread; the shard ends when all have.
@@ -405,7 +410,7 @@ impl EdgeSink for Sink<'_> {
         self.with(slot, |connection| connection.frame(&frame));
     }
 
-    fn reply(&mut self, slot: u32, frame: Option<ServerFrame>, open: OpenCommand) {
+    fn reply(&mut self, slot: u32, frame: Option<ServerFrame>, open: OpenCount) {
         self.with(slot, |connection| connection.answer(frame.as_ref()));
         drop(open);
     }

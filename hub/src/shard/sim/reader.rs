@@ -11,7 +11,7 @@ use crate::shard::ConnectionKey;
 pub(super) struct Reader {
     pub(super) user: UserId,
     pub(super) key: ConnectionKey,
-    /// What it holds of each conversation: its cursor, and whether it heard `live`.
+    /// What it holds of each conversation.
     pub(super) held: HashMap<ConversationId, Held>,
     pub(super) heard: u64,
 }
@@ -20,7 +20,8 @@ pub(super) struct Reader {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Held {
     pub(super) cursor: Option<Sequence>,
-    pub(super) live: bool,
+    /// It asked, and `live` is still to come.
+    pub(super) waits: bool,
 }
 
 impl Reader {
@@ -30,7 +31,7 @@ impl Reader {
 
     /// It asks for a conversation from what it holds; with `None` it starts at the live edge.
     pub(super) fn asks(&mut self, conversation: ConversationId, after: Option<Sequence>) {
-        self.held.insert(conversation, Held { cursor: after, live: false });
+        self.held.insert(conversation, Held { cursor: after, waits: true });
     }
 
     /// Takes an event or a `live` or a `gap`.
@@ -40,10 +41,10 @@ impl Reader {
             ServerFrame::Live(live) => {
                 let held = self.held.entry(live.conversation_id).or_default();
                 assert!(held.cursor.is_none_or(|cursor| cursor == live.seq), "RESUMABLE: live, but not all: {context}");
-                *held = Held { cursor: Some(live.seq), live: true };
+                *held = Held { cursor: Some(live.seq), waits: false };
             }
             ServerFrame::Gap(gap) if gap.reason == GapReason::AheadOfLog => {
-                self.held.insert(gap.conversation_id, Held { cursor: Some(gap.from.previous()), live: false });
+                self.held.insert(gap.conversation_id, Held { cursor: Some(gap.from.previous()), waits: true });
             }
             ServerFrame::Gap(gap) if gap.reason == GapReason::NoAccess => drop(self.held.remove(&gap.conversation_id)),
             ServerFrame::Gap(gap) => {

@@ -27,7 +27,7 @@ use crate::frame::SharedFrame;
 use crate::shard::edge::{EdgeCore, EdgeSink};
 use crate::shard::home::{AppendFailure, Done, HomeCore, HomeOutput, HomeWork};
 use crate::shard::work::Services;
-use crate::shard::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCommand, ReplyTo, Subscribe, home_of};
+use crate::shard::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, ReplyTo, Subscribe, home_of};
 
 const SHARDS: usize = 2;
 const PEOPLE: usize = 5;
@@ -95,7 +95,7 @@ impl EdgeSink for Heard {
         self.frames.push((slot, frame));
     }
 
-    fn reply(&mut self, _: u32, _: Option<hubbub_protocol::frame::server::ServerFrame>, _: OpenCommand) {}
+    fn reply(&mut self, _: u32, _: Option<hubbub_protocol::frame::server::ServerFrame>, _: OpenCount) {}
 
     fn replay(&mut self, key: ConnectionKey, conversation: ConversationId, after: Sequence, head: Sequence) {
         self.replays.push((key, conversation, after, head));
@@ -362,16 +362,16 @@ impl World {
         };
         let number = self.draw(usize::MAX) as u64;
         let client_message_id = ClientMessageId::from_bytes(id(number, 3));
-        self.submit(conversation, author, client_message_id, command);
+        self.submit(conversation, author, client_message_id, &command);
     }
 
-    fn submit(&mut self, conversation: ConversationId, author: UserId, id: ClientMessageId, command: Command) {
+    fn submit(&mut self, conversation: ConversationId, author: UserId, id: ClientMessageId, command: &Command) {
         let sender = Author { sender_id: author, sender_type: SenderType::Human, device_id: None };
         // Some ask twice at once, as an impatient client does.
         for _ in 0..=usize::from(self.draw(8) == 0) {
             let (answer, answered) = oneshot::channel();
             let act = Act { author: sender, client_message_id: Some(id), command: command.clone() };
-            let reply = ReplyTo::Caller { answer, open: OpenCommand::new(&self.open) };
+            let reply = ReplyTo::Caller { answer, open: OpenCount::new(&self.open) };
             let input = HomeInput::Act { conversation, act: Box::new(act), reply };
             self.to_homes[home_of(conversation, SHARDS)].push_back(input);
             self.asked.push(Asked { conversation, id, author, answer: answered });
@@ -402,7 +402,7 @@ impl World {
         for conversation in self.conversations.clone() {
             let author = self.people[0];
             let command = Command::RemoveMember(RemoveMember { user_id: UserId::from_bytes([9; 16]) });
-            self.submit(conversation, author, ClientMessageId::from_bytes(id(u64::MAX, 3)), command);
+            self.submit(conversation, author, ClientMessageId::from_bytes(id(u64::MAX, 3)), &command);
         }
         while self.go_on() {
             self.collect();
@@ -468,6 +468,10 @@ impl World {
             if state.is_member(user) {
                 let cursor = held.and_then(|held| held.cursor);
                 assert_eq!(cursor, Some(state.head()), "RESUMABLE: seed {seed}: {user} at {key:?} is not at the head");
+                assert!(
+                    !held.is_some_and(|held| held.waits),
+                    "RESUMABLE: seed {seed}: {user} at {key:?} heard no live"
+                );
             } else {
                 let follows = self.edges[usize::from(key.shard)].rooms_of(key).contains(&conversation);
                 assert!(!follows, "MEMBERS-ONLY: seed {seed}: {user} at {key:?} still follows");
