@@ -39,7 +39,12 @@ impl Hubbub {
 
     /// `hubbub serve` on a free port of this machine with this data folder.
     pub(crate) fn serve(data: &Path) -> Self {
-        Self::new(["serve", "--listen", "127.0.0.1:0"]).arg("--data").arg(data)
+        Self::serve_at("127.0.0.1:0", data)
+    }
+
+    /// The same at this address, where another was before.
+    pub(crate) fn serve_at(address: &str, data: &Path) -> Self {
+        Self::new(["serve", "--listen", address]).arg("--data").arg(data)
     }
 
     pub(crate) fn arg(mut self, argument: impl Into<OsString>) -> Self {
@@ -140,6 +145,17 @@ impl Running {
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let log = self.rest_of_log();
         (self.child.wait().expect("the process can be waited for"), log)
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL: no word, no flush, and its end.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("the process can be killed");
+        self.child.wait().expect("the process can be waited for");
     }
 
     /// SIGTERM, and its end.
