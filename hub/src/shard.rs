@@ -142,8 +142,8 @@ pub(crate) enum EdgeInput {
     Deliver { delivery: Arc<Delivery>, joins: Vec<UserId> },
     /// The answer to [`Subscribe`].
     Subscribed(Box<Subscribed>),
-    /// A mark or an ephemeral notice for those who follow the conversation.
-    Notice { conversation: ConversationId, frame: Arc<SharedFrame>, except: UserId, class: Class },
+    /// A mark or an ephemeral notice for those who follow the conversation, but for the sockets of `except`.
+    Notice { conversation: ConversationId, frame: Arc<SharedFrame>, except: Option<UserId>, class: Class },
     /// An ephemeral notice for one socket.
     Whisper { key: ConnectionKey, frame: Arc<SharedFrame> },
 }

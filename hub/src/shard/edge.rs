@@ -182,7 +182,7 @@ impl EdgeCore {
             EdgeInput::Notice { conversation, frame, except, class } => {
                 for seat in self.rooms.get(&conversation).into_iter().flatten() {
                     let user = self.connections.get(seat.slot as usize).map(|resident| resident.user);
-                    if seat.stage != Stage::Resuming && user != Some(except) {
+                    if seat.stage != Stage::Resuming && (except.is_none() || user != except) {
                         sink.shared(seat.slot, &frame, class);
                     }
                 }

@@ -274,10 +274,11 @@ impl HomeCore {
     ) {
         if let (Ok(outcome), Some(conversation)) = (&result, self.conversations.get_mut(&id)) {
             let known = conversation.marks.get(&user).copied().unwrap_or_default();
-            // Two marks of one person can end in either order: only what moves the highest is told.
+            // Two marks of one person can end in either order: only what moves the highest is told. Their own devices are
+            // told too: that is how unread counts agree.
             if outcome.moved && outcome.read_seq > known {
                 let frame = MessageRead { conversation_id: id, user_id: user, seq: outcome.read_seq };
-                conversation.notify(id, &SharedFrame::new(frame), user, Class::State, out);
+                conversation.notify(id, &SharedFrame::new(frame), None, Class::State, out);
             }
             conversation.marks.insert(user, outcome.read_seq.max(known));
         }
@@ -289,7 +290,7 @@ impl HomeCore {
         let Some(conversation) = self.conversations.get(&id) else { return };
         if conversation.lets_hear(user, TYPING_MAX_MEMBERS) {
             let frame = SharedFrame::new(TypingNotice { conversation_id: id, user_id: user, active });
-            conversation.notify(id, &frame, user, Class::Ephemeral, out);
+            conversation.notify(id, &frame, Some(user), Class::Ephemeral, out);
         }
     }
 
@@ -297,7 +298,7 @@ impl HomeCore {
         let Some(conversation) = self.conversations.get(&id) else { return };
         if conversation.lets_hear(user, PRESENCE_MAX_MEMBERS) {
             let frame = SharedFrame::new(PresenceNotice { user_id: user, status });
-            conversation.notify(id, &frame, user, Class::Ephemeral, out);
+            conversation.notify(id, &frame, Some(user), Class::Ephemeral, out);
         }
     }
 

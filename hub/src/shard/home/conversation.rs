@@ -84,12 +84,12 @@ impl Conversation {
         self.followers.is_empty() && self.queue.is_empty() && self.in_flight.is_none() && !self.loading
     }
 
-    /// Tells all who follow it, but for `except`.
+    /// Tells all who follow it, but for the sockets of `except`.
     pub(crate) fn notify(
         &self,
         id: ConversationId,
         frame: &Arc<SharedFrame>,
-        except: UserId,
+        except: Option<UserId>,
         class: Class,
         out: &mut Vec<HomeOutput>,
     ) {

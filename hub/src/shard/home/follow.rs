@@ -63,7 +63,7 @@ pub(super) fn introduce(
     let Subscribe { conversation: id, user, key, .. } = subscribe;
     if subscribe.announce {
         let frame = SharedFrame::new(PresenceNotice { user_id: *user, status: PresenceStatus::Online });
-        conversation.notify(*id, &frame, *user, Class::Ephemeral, out);
+        conversation.notify(*id, &frame, Some(*user), Class::Ephemeral, out);
     }
     for (other, _) in state.members().filter(|(other, _)| other != user) {
         if let Some(status) = directory.status(other) {
