@@ -9,6 +9,7 @@ mod head;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,13 +18,15 @@ use hubbub_protocol::{ErrorBody, ErrorCode};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
 
 use self::head::{Door, MAX_HEAD_BYTES, Upgrade};
-use crate::admission::Permit;
-use crate::hub::Inner;
-use crate::login::Adopted;
+use crate::admission::{Admission, Permit};
+use crate::adopted::Adopted;
+use crate::config::HubConfig;
 use crate::metrics;
+use crate::shared::{ShardHandle, Shared};
 
 /// After an accept failed (no descriptors left, usually), this long until the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -36,13 +39,40 @@ pub trait HttpDoor: Send + Sync + 'static {
     fn serve(&self, stream: TcpStream, read: Bytes, peer: SocketAddr) -> BoxFuture<'static, ()>;
 }
 
+/// What the door has to keep count of.
+pub(crate) struct Doorkeeper {
+    shared: Arc<Shared>,
+    admission: Arc<Admission>,
+    /// Places for connections that are not logged in.
+    pending: Arc<Semaphore>,
+    tasks: TaskTracker,
+    next: AtomicUsize,
+}
+
+impl Doorkeeper {
+    pub(crate) fn new(shared: Arc<Shared>) -> Arc<Self> {
+        let (admission, pending) =
+            (Admission::new(&shared.config), Arc::new(Semaphore::new(shared.config.max_pending)));
+        Arc::new(Self { shared, admission, pending, tasks: TaskTracker::new(), next: AtomicUsize::new(0) })
+    }
+
+    fn config(&self) -> &HubConfig {
+        &self.shared.config
+    }
+
+    fn next_shard(&self) -> &ShardHandle {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        &self.shared.homes[next % self.shared.homes.len()]
+    }
+}
+
 /// Takes sockets in until the hub drains.
-pub(crate) async fn run(inner: Arc<Inner>, listener: TcpListener, http: Arc<dyn HttpDoor>) {
+pub(crate) async fn run(keeper: Arc<Doorkeeper>, listener: TcpListener, http: Arc<dyn HttpDoor>) {
     loop {
         let accepted = tokio::select! {
             biased;
-            () = inner.shared.draining.cancelled() => return,
-            accepted = take_one(&inner, &listener) => accepted,
+            () = keeper.shared.draining.cancelled() => return,
+            accepted = take_one(&keeper, &listener) => accepted,
         };
         let (stream, peer, pending) = match accepted {
             Ok(accepted) => accepted,
@@ -52,8 +82,8 @@ pub(crate) async fn run(inner: Arc<Inner>, listener: TcpListener, http: Arc<dyn 
                 continue;
             }
         };
-        let (door, http) = (Arc::clone(&inner), Arc::clone(&http));
-        drop(inner.tasks.spawn(async move {
+        let (door, http) = (Arc::clone(&keeper), Arc::clone(&http));
+        drop(keeper.tasks.spawn(async move {
             if let Err(error) = serve(door, stream, peer, pending, http).await {
                 tracing::debug!(%error, "a connection ended at the door");
             }
@@ -62,14 +92,17 @@ pub(crate) async fn run(inner: Arc<Inner>, listener: TcpListener, http: Arc<dyn 
 }
 
 /// A socket, once there is room among those that are not logged in; until then they wait in the listen queue.
-async fn take_one(inner: &Inner, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let pending = Arc::clone(&inner.pending).acquire_owned().await.map_err(io::Error::other)?;
+async fn take_one(
+    keeper: &Doorkeeper,
+    listener: &TcpListener,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let pending = Arc::clone(&keeper.pending).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, pending))
 }
 
 async fn serve(
-    inner: Arc<Inner>,
+    keeper: Arc<Doorkeeper>,
     mut stream: TcpStream,
     peer: SocketAddr,
     pending: OwnedSemaphorePermit,
@@ -77,7 +110,7 @@ async fn serve(
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
-    let permit = match inner.admission.admit(peer.ip()) {
+    let permit = match keeper.admission.admit(peer.ip()) {
         Ok(permit) => permit,
         Err(limit) => {
             metrics::refused(limit);
@@ -86,10 +119,10 @@ async fn serve(
             return refuse(&mut stream, &error, 503).await;
         }
     };
-    let deadline = tokio::time::Instant::now() + inner.shared.config.head_deadline;
+    let deadline = tokio::time::Instant::now() + keeper.config().head_deadline;
     let head = tokio::time::timeout_at(deadline, read_head(&mut stream)).await;
     match head {
-        Ok(Ok(Some(read))) => match head::door(&read, &inner.shared.config.allowed_origins) {
+        Ok(Ok(Some(read))) => match head::door(&read, &keeper.config().allowed_origins) {
             Ok(Door::Http) => {
                 // HTTP keeps its own deadlines from here on.
                 drop(pending);
@@ -97,7 +130,7 @@ async fn serve(
                 drop(permit);
                 Ok(())
             }
-            Ok(Door::WebSocket(upgrade)) => hand_over(&inner, stream, read, upgrade, permit, pending).await,
+            Ok(Door::WebSocket(upgrade)) => hand_over(&keeper, stream, read, upgrade, permit, pending).await,
             Err(error) => refuse(&mut stream, &error, error.code.status()).await,
         },
         Ok(Ok(None)) => {
@@ -132,7 +165,7 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<Option<Bytes>> {
 
 /// Says 101 and gives the socket to the next shard in turn.
 async fn hand_over(
-    inner: &Inner,
+    keeper: &Doorkeeper,
     mut stream: TcpStream,
     read: Bytes,
     upgrade: Upgrade,
@@ -147,7 +180,7 @@ async fn hand_over(
         permit,
         pending,
     };
-    inner.next_shard().adopt.send(adopted).await.map_err(|_| io::Error::other("the shard has ended"))
+    keeper.next_shard().adopt.send(adopted).await.map_err(|_| io::Error::other("the shard has ended"))
 }
 
 /// Answers in HTTP, in the form of every error, and closes.

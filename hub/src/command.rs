@@ -17,8 +17,8 @@ use hubbub_protocol::record::ReactionChange;
 use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, ErrorCode, MessageId};
 
 use crate::connection::{Connection, Who};
+use crate::message::{Asked, HomeInput, OpenCount, ReplyTo, Subscribe};
 use crate::shard::local::Local;
-use crate::shard::{Asked, HomeInput, OpenCount, ReplyTo, Subscribe};
 
 mod history;
 

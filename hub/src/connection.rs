@@ -5,7 +5,6 @@
 
 pub(crate) mod heartbeat;
 pub(crate) mod outbox;
-pub(crate) mod reader;
 pub(crate) mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -27,7 +26,7 @@ use tokio::sync::Notify;
 
 use self::outbox::{Outbox, Place};
 use crate::admission::Permit;
-use crate::shard::{Class, ConnectionKey};
+use crate::message::{Class, ConnectionKey};
 use crate::{frame, metrics};
 
 /// A slow reader is given this long to take what tells it to come back; its frames are gone already.
@@ -209,7 +208,7 @@ impl Connection {
     }
 
     /// Sends the end of the stream, and reads to the client's.
-    async fn hear_out(&self) {
+    pub(crate) async fn hear_out(&self) {
         if SockRef::from(&self.tcp).shutdown(Shutdown::Write).is_err() {
             return;
         }
@@ -234,7 +233,7 @@ impl Connection {
 
     /// Lets this task be woken when there is something to write, and writes. Ready only when nothing waits any more, or
     /// with the socket's error.
-    fn poll_drain(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_drain(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut task = self.task.borrow_mut();
         if !task.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
             *task = Some(context.waker().clone());

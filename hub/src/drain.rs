@@ -5,33 +5,30 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::hub::Inner;
-use crate::shard::Control;
+use crate::message::Control;
+use crate::shared::Shared;
 
 /// How often it looks whether it is done.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Runs the stop within `grace`.
-pub(crate) async fn run(inner: &Inner, grace: Duration) {
+pub(crate) async fn run(shared: &Shared, grace: Duration) {
     let deadline = Instant::now() + grace;
-    inner.shared.draining.cancel();
-    tell(inner, || Control::Drain).await;
-    let answered = until(deadline, || inner.shared.open_commands.load(Ordering::Acquire) == 0).await;
+    shared.draining.cancel();
+    tell(shared, || Control::Drain).await;
+    let answered = until(deadline, || shared.open_commands.load(Ordering::Acquire) == 0).await;
     if !answered {
         tracing::warn!(
-            open = inner.shared.open_commands.load(Ordering::Acquire),
+            open = shared.open_commands.load(Ordering::Acquire),
             "DRAINED: grace is over before all commands were answered"
         );
     }
-    tell(inner, || Control::CloseAll).await;
-    until(deadline, || inner.shared.directory.sockets() == 0 && inner.shared.partings.load(Ordering::Acquire) == 0)
-        .await;
-    inner.tasks.close();
-    // Requests that the HTTP door still serves are its own to finish.
+    tell(shared, || Control::CloseAll).await;
+    until(deadline, || shared.directory.sockets() == 0 && shared.partings.load(Ordering::Acquire) == 0).await;
 }
 
-async fn tell(inner: &Inner, order: impl Fn() -> Control) {
-    for home in &inner.shared.homes {
+async fn tell(shared: &Shared, order: impl Fn() -> Control) {
+    for home in &shared.homes {
         // A shard that has ended has nobody to tell.
         let _ended = home.control.send(order()).await;
     }

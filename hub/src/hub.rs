@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,22 +13,21 @@ use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Sequence, SessionId,
 use hubbub_storage::clock::Clock;
 use hubbub_storage::store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::accept::{self, HttpDoor};
-use crate::admission::Admission;
+use crate::accept::{self, Doorkeeper, HttpDoor};
 use crate::config::HubConfig;
 use crate::directory::Directory;
+use crate::drain;
 use crate::error::HubError;
+use crate::message::{Control, HomeInput, OpenCount, ReplyTo};
 use crate::shard::local::Local;
 use crate::shard::task::{Inbox, ShardTask};
 use crate::shard::work::Services;
-use crate::shard::{
-    ADOPT_QUEUE, COMMAND_QUEUE, CONTROL_QUEUE, Control, EDGE_QUEUE, HomeInput, OpenCount, ReplyTo, ShardHandle, home_of,
-};
+use crate::shared::{ADOPT_QUEUE, COMMAND_QUEUE, CONTROL_QUEUE, EDGE_QUEUE, ShardHandle, Shared, home_of};
 
 /// A running hub. Clones are the same hub; it ends when it was drained or the last clone is dropped.
 #[derive(Clone)]
@@ -37,52 +35,17 @@ pub struct Hub {
     inner: Arc<Inner>,
 }
 
-/// What the hub's own tasks need besides what shards share.
-pub(crate) struct Inner {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) admission: Arc<Admission>,
-    /// Places for connections that are not logged in.
-    pub(crate) pending: Arc<Semaphore>,
-    pub(crate) tasks: TaskTracker,
-    next: AtomicUsize,
+/// What clones share.
+struct Inner {
+    shared: Arc<Shared>,
+    keeper: Arc<Doorkeeper>,
+    tasks: TaskTracker,
     threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// What all shards share.
-pub(crate) struct Shared {
-    pub(crate) config: HubConfig,
-    pub(crate) homes: Vec<ShardHandle>,
-    pub(crate) directory: Arc<Directory>,
-    pub(crate) sessions: Sessions,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Commands that were accepted and are not yet answered.
-    pub(crate) open_commands: Arc<AtomicU64>,
-    /// Sockets that have lost their seat and are not yet closed.
-    pub(crate) partings: Arc<AtomicU64>,
-    /// Cancelled when the hub begins to drain.
-    pub(crate) draining: CancellationToken,
-    /// Cancelled when shards are to end at once.
-    pub(crate) stop: CancellationToken,
-    /// Cancelled when a shard ended although nobody asked it to.
-    failed: CancellationToken,
-}
-
-impl Shared {
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.is_cancelled()
-    }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.stop.cancel();
-    }
-}
-
-impl Inner {
-    pub(crate) fn next_shard(&self) -> &ShardHandle {
-        let next = self.next.fetch_add(1, Ordering::Relaxed);
-        &self.shared.homes[next % self.shared.homes.len()]
     }
 }
 
@@ -100,8 +63,6 @@ impl Hub {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, HubError> {
         let (homes, inboxes): (Vec<_>, Vec<_>) = (0..config.shard_count()).map(|_| shard_queues()).unzip();
-        let admission = Admission::new(&config);
-        let pending = Arc::new(Semaphore::new(config.max_pending));
         let shared = Arc::new(Shared {
             config,
             homes,
@@ -117,13 +78,13 @@ impl Hub {
         let services = Services { store, conversations };
         let threads = (0..).zip(inboxes).map(|(id, inbox)| spawn_shard(id, inbox, &shared, &services));
         let threads = std::sync::Mutex::new(threads.collect::<Result<_, _>>()?);
-        let (tasks, next) = (TaskTracker::new(), AtomicUsize::new(0));
-        Ok(Self { inner: Arc::new(Inner { shared, admission, pending, tasks, next, threads }) })
+        let (keeper, tasks) = (Doorkeeper::new(Arc::clone(&shared)), TaskTracker::new());
+        Ok(Self { inner: Arc::new(Inner { shared, keeper, tasks, threads }) })
     }
 
     /// Takes sockets in until the hub drains.
     pub async fn serve(&self, listener: TcpListener, http: Arc<dyn HttpDoor>) {
-        accept::run(Arc::clone(&self.inner), listener, http).await;
+        accept::run(Arc::clone(&self.inner.keeper), listener, http).await;
     }
 
     /// Does an act, exactly as a socket's command would be done.
@@ -206,7 +167,7 @@ impl Hub {
     /// Stops softly within `grace`: takes nothing new, tells every socket when to come back, answers every accepted
     /// command, closes (DRAINED). Then ends the shards.
     pub async fn drain(&self, grace: Duration) {
-        crate::drain::run(&self.inner, grace).await;
+        drain::run(&self.inner.shared, grace).await;
         self.inner.shared.stop.cancel();
         let threads = self.inner.threads.lock().map(|mut threads| std::mem::take(&mut *threads)).unwrap_or_default();
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));

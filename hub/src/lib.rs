@@ -25,6 +25,7 @@
 
 mod accept;
 mod admission;
+mod adopted;
 mod command;
 mod config;
 mod connection;
@@ -34,8 +35,11 @@ mod error;
 mod frame;
 mod hub;
 mod login;
+mod message;
 mod metrics;
-pub mod shard;
+mod reader;
+mod shard;
+mod shared;
 
 pub use accept::HttpDoor;
 pub use config::HubConfig;

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use hubbub_domain::identity::Caller;
 use hubbub_protocol::codec::{self, Format};
 use hubbub_protocol::frame::Cursor;
@@ -15,26 +14,14 @@ use hubbub_protocol::frame::close::CloseCode;
 use hubbub_protocol::frame::server::{Actor, AuthError, AuthOk};
 use hubbub_protocol::limits::{Limits, MAX_AUTH_FRAME_BYTES, MAX_CURSORS};
 use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Sequence};
-use tokio::sync::OwnedSemaphorePermit;
 
-use crate::admission::Permit;
-use crate::connection::reader::{self, Next, Socket};
+use crate::adopted::Adopted;
 use crate::connection::{Connection, Who};
 use crate::directory::Arrival;
+use crate::message::Subscribe;
 use crate::metrics;
-use crate::shard::Subscribe;
+use crate::reader::{self, Next, Socket};
 use crate::shard::local::Local;
-
-/// A socket that was upgraded, on its way to its shard.
-pub(crate) struct Adopted {
-    pub(crate) tcp: std::net::TcpStream,
-    /// What was read behind the request's head.
-    pub(crate) read: Bytes,
-    pub(crate) format: Format,
-    pub(crate) permit: Permit,
-    /// Its place among those that are not yet logged in.
-    pub(crate) pending: OwnedSemaphorePermit,
-}
 
 /// Why somebody is not let in.
 struct Refused {

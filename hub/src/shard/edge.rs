@@ -11,8 +11,10 @@ use hubbub_protocol::frame::server::{CommandError, CommandOk, Gap, GapReason, Li
 use hubbub_protocol::{ConversationId, Sequence, UserId};
 use slab::Slab;
 
-use super::{Answer, Asked, Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, Subscribe, Subscribed};
 use crate::frame::SharedFrame;
+use crate::message::{
+    Answer, Asked, Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, Subscribe, Subscribed,
+};
 use crate::metrics;
 
 /// What an edge wants done.

@@ -9,6 +9,7 @@
 //! * When an append does not end as hoped, the state is dropped and loaded again, and what was not stored is decided
 //!   anew (HONEST).
 
+mod append;
 mod batch;
 mod conversation;
 mod follow;
@@ -26,9 +27,9 @@ use hubbub_storage::log::{Append, Appended};
 
 use self::conversation::{Conversation, Work};
 use super::ring::Ring;
-use super::{Class, EdgeInput, HomeInput, ReplyTo};
 use crate::directory::Directory;
 use crate::frame::SharedFrame;
+use crate::message::{Class, EdgeInput, HomeInput, ReplyTo};
 
 /// Above so many members nobody is told that somebody writes: the notices would outnumber the messages.
 const TYPING_MAX_MEMBERS: usize = 200;

@@ -25,13 +25,13 @@ use tokio_util::task::TaskTracker;
 
 use super::edge::{EdgeCore, EdgeSink};
 use super::work::Services;
-use super::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, Subscribe, home_of};
 use crate::config::HubConfig;
 use crate::connection::{Connection, Who, heartbeat};
 use crate::directory::Arrival;
 use crate::frame::{self, SharedFrame};
-use crate::hub::Shared;
+use crate::message::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, Subscribe};
 use crate::metrics;
+use crate::shared::{Shared, home_of};
 
 /// Pages of the log that one shard's sockets read at once; the others wait their turn.
 const MAX_READING: usize = 32;

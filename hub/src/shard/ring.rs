@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hubbub_protocol::{ConversationId, Sequence};
 
-use super::Delivery;
+use crate::message::Delivery;
 
 /// Bytes that a shard's ring holds: a second of 20,000 messages of 1 KiB. Full: the oldest go, and a resume that needs
 /// them reads the log.

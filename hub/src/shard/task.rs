@@ -23,8 +23,9 @@ use tokio::time::MissedTickBehavior;
 use super::home::{Done, HomeCore, HomeOutput};
 use super::local::Local;
 use super::work::Services;
-use super::{Control, EdgeInput, HomeInput, ReplyTo};
-use crate::login::{self, Adopted};
+use crate::adopted::Adopted;
+use crate::login;
+use crate::message::{Control, EdgeInput, HomeInput, ReplyTo};
 
 /// Inputs of one kind that one turn takes: enough to join writes, few enough that no kind starves.
 const TURN: usize = 256;
@@ -35,7 +36,7 @@ const MAX_UNSAID: usize = 65_536;
 /// How soon what another shard had no room for is tried again. It takes its queue every turn.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// The receiving ends of a [`super::ShardHandle`].
+/// The receiving ends of a [`crate::shared::ShardHandle`].
 pub(crate) struct Inbox {
     pub(crate) commands: mpsc::Receiver<HomeInput>,
     pub(crate) edges: mpsc::Receiver<Vec<EdgeInput>>,

@@ -9,7 +9,7 @@ use hubbub_protocol::{ConversationId, ErrorBody, Record, Sequence, UserId};
 use super::HomeOutput;
 use super::batch::Batch;
 use crate::frame::SharedFrame;
-use crate::shard::{Answer, Class, EdgeInput, ReplyTo, Subscribe, Subscribed};
+use crate::message::{Answer, Class, EdgeInput, ReplyTo, Subscribe, Subscribed};
 
 /// One conversation at home.
 #[derive(Default)]

@@ -13,8 +13,8 @@ use super::conversation::Conversation;
 use super::{HomeOutput, PRESENCE_MAX_MEMBERS};
 use crate::directory::Directory;
 use crate::frame::SharedFrame;
+use crate::message::{Answer, Class, EdgeInput, Subscribe, Subscribed};
 use crate::shard::ring::Ring;
-use crate::shard::{Answer, Class, EdgeInput, Subscribe, Subscribed};
 
 /// The answer, and whether the socket follows from it on.
 pub(super) fn answer(ring: &Ring, state: &ConversationState, subscribe: &Subscribe) -> (bool, Answer) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use hubbub_protocol::frame::server::{GapReason, ServerFrame};
 use hubbub_protocol::{ConversationId, Sequence, UserId};
 
-use crate::shard::ConnectionKey;
+use crate::message::ConnectionKey;
 
 /// A socket and what it heard.
 pub(super) struct Reader {

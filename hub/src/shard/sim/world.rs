@@ -24,10 +24,11 @@ use tokio::sync::oneshot;
 use super::reader::Reader;
 use crate::directory::Directory;
 use crate::frame::SharedFrame;
+use crate::message::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, ReplyTo, Subscribe};
 use crate::shard::edge::{EdgeCore, EdgeSink};
 use crate::shard::home::{AppendFailure, Done, HomeCore, HomeOutput, HomeWork};
 use crate::shard::work::Services;
-use crate::shard::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, ReplyTo, Subscribe, home_of};
+use crate::shared::home_of;
 
 const SHARDS: usize = 2;
 const PEOPLE: usize = 5;

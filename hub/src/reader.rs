@@ -17,9 +17,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::wire::Wire;
-use super::{Connection, Who};
 use crate::command;
+use crate::connection::wire::Wire;
+use crate::connection::{Connection, Who};
 use crate::shard::local::Local;
 
 /// A socket's read buffer, in bytes. Most commands fit; a larger one grows it. 4 KiB would double an idle socket.

@@ -1,0 +1,18 @@
+//! A socket between the door and its shard.
+
+use bytes::Bytes;
+use hubbub_protocol::codec::Format;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::admission::Permit;
+
+/// A socket that was upgraded, on its way to its shard.
+pub(crate) struct Adopted {
+    pub(crate) tcp: std::net::TcpStream,
+    /// What was read behind the request's head.
+    pub(crate) read: Bytes,
+    pub(crate) format: Format,
+    pub(crate) permit: Permit,
+    /// Its place among those that are not yet logged in.
+    pub(crate) pending: OwnedSemaphorePermit,
+}

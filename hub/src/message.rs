@@ -1,0 +1,181 @@
+//! What the parts of a hub say to each other: commands to homes, answers and events to edges, orders to shards.
+//!
+//! Words only. Home and edge of one shard use the same ones as those of two.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hubbub_domain::conversation::Act;
+use hubbub_domain::conversations::Stored;
+use hubbub_protocol::frame::CommandId;
+use hubbub_protocol::frame::client::PresenceStatus;
+use hubbub_protocol::frame::server::{Gap, ServerFrame};
+use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, Sequence, SessionId, UserId};
+use tokio::sync::oneshot;
+
+use crate::frame::SharedFrame;
+
+/// Which socket: its shard, its place there, and a number that tells a place's tenants apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ConnectionKey {
+    pub(crate) shard: u8,
+    pub(crate) slot: u32,
+    pub(crate) tenant: u32,
+}
+
+/// Counts something that a drain waits for, while it lives: a command that is not yet answered, a socket that parts.
+#[derive(Debug)]
+pub(crate) struct OpenCount(Arc<AtomicU64>);
+
+impl OpenCount {
+    pub(crate) fn new(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for OpenCount {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Where an answer goes. Each command has exactly one.
+#[derive(Debug)]
+pub(crate) enum ReplyTo {
+    /// To a socket, as `message.ack`, `ok` or `error`.
+    Connection {
+        key: ConnectionKey,
+        id: Option<CommandId>,
+        conversation: ConversationId,
+        /// The message's client id, if it is answered with `message.ack`.
+        ack: Option<ClientMessageId>,
+        /// Whether it is told of success at all.
+        quiet: bool,
+        open: OpenCount,
+    },
+    /// To a caller in this process.
+    Caller { answer: oneshot::Sender<Result<Stored, ErrorBody>>, open: OpenCount },
+}
+
+/// What a home shard is asked.
+#[derive(Debug)]
+pub(crate) enum HomeInput {
+    /// Do this, if it may be done.
+    Act { conversation: ConversationId, act: Box<Act>, reply: ReplyTo },
+    /// Note how far somebody has read.
+    Read { conversation: ConversationId, user: UserId, seq: Sequence, reply: ReplyTo },
+    /// Let this socket follow the conversation.
+    Subscribe(Box<Subscribe>),
+    /// One more socket of this shard follows it, beside the one that was counted for its person.
+    Follow { conversation: ConversationId, shard: u8 },
+    /// One socket of this shard follows it no longer.
+    Unsubscribe { conversation: ConversationId, shard: u8 },
+    /// Tell the others that somebody is writing. Ephemeral.
+    Typing { conversation: ConversationId, user: UserId, active: bool },
+    /// Tell the others that somebody came or went. Ephemeral.
+    Presence { conversation: ConversationId, user: UserId, status: PresenceStatus },
+}
+
+impl HomeInput {
+    pub(crate) fn conversation(&self) -> ConversationId {
+        match self {
+            Self::Act { conversation, .. }
+            | Self::Read { conversation, .. }
+            | Self::Follow { conversation, .. }
+            | Self::Unsubscribe { conversation, .. }
+            | Self::Typing { conversation, .. }
+            | Self::Presence { conversation, .. } => *conversation,
+            Self::Subscribe(subscribe) => subscribe.conversation,
+        }
+    }
+}
+
+/// A socket's wish to follow a conversation.
+#[derive(Debug)]
+pub(crate) struct Subscribe {
+    pub(crate) conversation: ConversationId,
+    pub(crate) user: UserId,
+    pub(crate) key: ConnectionKey,
+    /// What it holds; `None`: start at the live edge.
+    pub(crate) after: Option<Sequence>,
+    /// The command that asked and is still to be answered.
+    pub(crate) command: Option<Asked>,
+    /// Whether the others are told that this person came.
+    pub(crate) announce: bool,
+}
+
+/// A `subscribe` command that waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: Option<CommandId>,
+    pub(crate) open: OpenCount,
+}
+
+/// What a home shard says to an edge shard. One FIFO a pair of shards, so that what is said in order arrives in order.
+#[derive(Debug)]
+pub(crate) enum EdgeInput {
+    /// The answer to a command.
+    Reply { key: ConnectionKey, frame: Option<Box<ServerFrame>>, open: OpenCount },
+    /// A record was committed. The sockets of those who join follow from it on; their home has counted one follower of
+    /// this shard for each of these people, and the edge corrects that.
+    Deliver { delivery: Arc<Delivery>, joins: Vec<UserId> },
+    /// The answer to [`Subscribe`].
+    Subscribed(Box<Subscribed>),
+    /// A mark or an ephemeral notice for those who follow the conversation, but for the sockets of `except`.
+    Notice { conversation: ConversationId, frame: Arc<SharedFrame>, except: Option<UserId>, class: Class },
+    /// An ephemeral notice for one socket.
+    Whisper { key: ConnectionKey, frame: Arc<SharedFrame> },
+}
+
+/// A committed record on its way to the edges.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) conversation: ConversationId,
+    pub(crate) sequence: Sequence,
+    pub(crate) frame: Arc<SharedFrame>,
+    /// Whose sockets get this record last.
+    pub(crate) leaves: Vec<UserId>,
+}
+
+/// How a wish to follow was answered.
+#[derive(Debug)]
+pub(crate) struct Subscribed {
+    pub(crate) conversation: ConversationId,
+    pub(crate) key: ConnectionKey,
+    pub(crate) command: Option<Asked>,
+    pub(crate) answer: Answer,
+}
+
+/// The ways to answer it.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It may not, or there is no such conversation.
+    NotMember { after: Option<Sequence> },
+    /// The store could not say.
+    Failed(ErrorBody),
+    /// More is missing than the ring holds: read the log above `after` up to `head`, then ask again from there.
+    Behind { gap: Option<Gap>, after: Sequence, head: Sequence },
+    /// These are all above what it holds, up to the live edge `head`. It is counted as a follower from here on.
+    Caught { gap: Option<Gap>, recent: Vec<Arc<Delivery>>, head: Sequence },
+}
+
+/// How much a frame matters when a socket is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Kept marks: queued like messages.
+    State,
+    /// Dropped first.
+    Ephemeral,
+}
+
+/// Orders from the hub to a shard.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Close the sockets of this session within the second (MEMBERS-ONLY).
+    EndSession(SessionId),
+    /// Tell every socket when to come back, and take no more commands.
+    Drain,
+    /// Close every socket with `restart`.
+    CloseAll,
+}

@@ -1,0 +1,213 @@
+//! One append of one conversation, from the decision to its end: decided, handed out, committed or decided anew.
+
+use std::sync::Arc;
+
+use hubbub_domain::conversation::{Act, Context, audience, decide, evolve};
+use hubbub_domain::conversations::Stored;
+use hubbub_protocol::frame::server::Event;
+use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, RecordBody, Sequence, Timestamp};
+use hubbub_storage::log::{Append, Appended, NewRecord};
+
+use super::batch::{Batch, Decided, payload_bytes};
+use super::conversation::Work;
+use super::{AppendFailure, HomeCore, HomeOutput, HomeWork};
+use crate::frame::SharedFrame;
+use crate::message::{Delivery, EdgeInput, ReplyTo};
+use crate::metrics;
+
+/// How often an act is decided anew before its sender is asked to try later.
+const MAX_TRIES: u8 = 16;
+/// A state is saved when so many records came since: a load then reads at most about as many.
+const SNAPSHOT_EVERY: u64 = 1_000;
+
+impl HomeCore {
+    /// Decides what waits, as far as it may go into one append, and hands it out.
+    pub(super) fn start_batch(&mut self, id: ConversationId, now: Timestamp, out: &mut Vec<HomeOutput>) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let Some(state) = &mut conversation.state else { return };
+        let mut batch = Batch { expected_head: state.head(), acts: Vec::new(), records: Vec::new() };
+        let mut bytes = 0;
+        while let Some(Work::Act { act, .. }) = conversation.queue.front() {
+            if !batch.has_room_for(act, bytes) {
+                break;
+            }
+            let Some(Work::Act { act, target, reply, tries }) = conversation.queue.pop_front() else { break };
+            let context = Context { now, target: target.as_deref() };
+            match decide(state, &act, &context) {
+                Ok(records) => {
+                    for record in &records {
+                        evolve(state, state.head().next(), &record.author, &record.body);
+                    }
+                    bytes += payload_bytes(&act);
+                    let (first_record, count) = (batch.records.len(), records.len());
+                    batch.records.extend(records);
+                    batch.acts.push(Decided { act, target, reply, tries, first_record, records: count });
+                }
+                Err(refusal) => refuse(id, act, refusal, reply, out),
+            }
+        }
+        if batch.records.is_empty() {
+            let head = batch.expected_head;
+            batch.acts.into_iter().for_each(|decided| already_so(id, decided, head, now, out));
+            return;
+        }
+        let append = Append { conversation_id: id, expected_head: batch.expected_head, records: batch.records.clone() };
+        let roster_changes = batch.records.iter().any(|record| {
+            let audience = audience(&record.body);
+            !audience.joins.is_empty() || !audience.leaves.is_empty()
+        });
+        conversation.in_flight = Some(batch);
+        out.push(HomeOutput::Work(HomeWork::Append { append, roster_changes }));
+    }
+
+    /// Takes the store's answer to the append in flight.
+    pub(super) fn appended(
+        &mut self,
+        id: ConversationId,
+        result: Result<Appended, AppendFailure>,
+        out: &mut Vec<HomeOutput>,
+    ) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let Some(batch) = conversation.in_flight.take() else { return };
+        match result {
+            Ok(Appended::Committed { first, last }) => self.committed(id, batch, first, last, out),
+            Ok(Appended::Stale { .. }) => self.again(id, batch, &[], out),
+            Ok(Appended::Duplicate { known }) => self.again(id, batch, &known, out),
+            Err(failure) => {
+                let refusal = match failure {
+                    AppendFailure::Refused(refusal) => refusal,
+                    AppendFailure::Store(error) => hubbub_domain::refusal::refusal(&error),
+                };
+                conversation.state = None;
+                for decided in batch.acts {
+                    out.push(HomeOutput::Reply { to: decided.reply, result: Err(refusal.clone()) });
+                }
+            }
+        }
+    }
+
+    fn committed(
+        &mut self,
+        id: ConversationId,
+        batch: Batch,
+        first: Sequence,
+        last: Sequence,
+        out: &mut Vec<HomeOutput>,
+    ) {
+        let head = self.conversations.get(&id).and_then(|conversation| conversation.state.as_ref());
+        let head = head.map_or(Sequence::ZERO, hubbub_domain::conversation::ConversationState::head);
+        if first != batch.expected_head.next() || head != last {
+            // The store broke GAPLESS, or this home did: nothing is published on a guess, the log is asked again.
+            tracing::error!(conversation.id = %id, %first, %last, %head, "GAPLESS: a commit is not where it was decided");
+            metrics::invariant_violation("GAPLESS");
+            self.again(id, batch, &[], out);
+            return;
+        }
+        let created_at = batch.records.first().map_or_else(Timestamp::default, |record| record.created_at);
+        let mut sequence = batch.expected_head;
+        for record in batch.records {
+            sequence = sequence.next();
+            let NewRecord { author, created_at, client_message_id, body } = record;
+            let record = Record { conversation_id: id, sequence, author, created_at, client_message_id, body };
+            self.publish(&record, out);
+        }
+        for decided in batch.acts {
+            let first = batch.expected_head.plus(decided.first_record as u64).next();
+            let result = Ok(Stored {
+                first,
+                last: batch.expected_head.plus((decided.first_record + decided.records) as u64),
+                created_at,
+                duplicate: false,
+            });
+            if decided.records == 0 {
+                already_so(id, decided, last, created_at, out);
+            } else {
+                out.push(HomeOutput::Reply { to: decided.reply, result });
+            }
+        }
+        self.snapshot(id, out);
+    }
+
+    /// Tells the edges of a record that is in the log. Called in the order of the log, each record once.
+    pub(super) fn publish(&mut self, record: &Record, out: &mut Vec<HomeOutput>) {
+        let id = record.conversation_id;
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        conversation.committed = Some(record.sequence);
+        let audience = audience(&record.body);
+        let delivery = Arc::new(Delivery {
+            conversation: id,
+            sequence: record.sequence,
+            frame: SharedFrame::new(Event::of(record)),
+            leaves: audience.leaves,
+        });
+        let joins: Vec<_> = audience.joins.into_iter().map(|user| (user, self.directory.shards_of(user))).collect();
+        for shard in joins.iter().flat_map(|(_, shards)| shards) {
+            conversation.follow(*shard);
+        }
+        for shard in conversation.edges() {
+            let here = joins.iter().filter(|(_, shards)| shards.contains(&shard)).map(|(user, _)| *user);
+            let input = EdgeInput::Deliver { delivery: Arc::clone(&delivery), joins: here.collect() };
+            out.push(HomeOutput::ToEdge { shard, input });
+        }
+        // What was recalled must not come back out of the ring: its payload is erased.
+        if matches!(record.body, RecordBody::Recalled(_)) {
+            self.ring.forget(id);
+        } else {
+            let bytes = if let RecordBody::Message(message) = &record.body { message.payload.len() } else { 0 };
+            self.ring.push(delivery, bytes);
+        }
+    }
+
+    /// Nothing of the batch was stored: answers what was known already, and lets the rest be decided anew.
+    fn again(&mut self, id: ConversationId, batch: Batch, known: &[(usize, Sequence)], out: &mut Vec<HomeOutput>) {
+        metrics::duplicates(known.len());
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        conversation.state = None;
+        for decided in batch.acts.into_iter().rev() {
+            let Decided { act, target, reply, tries, first_record, records } = decided;
+            let stored = known.iter().find(|(place, _)| (first_record..first_record + records).contains(place));
+            if let Some((_, first)) = stored {
+                let first = *first;
+                out.push(HomeOutput::Work(HomeWork::Repeat { conversation: id, act, first, reply }));
+            } else if tries >= MAX_TRIES {
+                let message = "this conversation changes too fast: try again later";
+                let result = Err(ErrorBody::new(ErrorCode::Overloaded, message));
+                out.push(HomeOutput::Reply { to: reply, result });
+            } else {
+                conversation.queue.push_front(Work::Act { act, target, reply, tries: tries + 1 });
+            }
+        }
+    }
+
+    fn snapshot(&mut self, id: ConversationId, out: &mut Vec<HomeOutput>) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let Some(state) = &conversation.state else { return };
+        if state.head().get() - conversation.snapshot_at.get() >= SNAPSHOT_EVERY {
+            conversation.snapshot_at = state.head();
+            let state = Box::new(state.clone());
+            out.push(HomeOutput::Work(HomeWork::Snapshot { conversation: id, state }));
+        }
+    }
+}
+
+/// Refuses an act; but one with a client id may have been stored by an earlier try, and then that is its answer (HONEST).
+fn refuse(id: ConversationId, act: Box<Act>, refusal: ErrorBody, reply: ReplyTo, out: &mut Vec<HomeOutput>) {
+    if act.client_message_id.is_some() {
+        let otherwise = Box::new(Err(refusal));
+        out.push(HomeOutput::Work(HomeWork::Settle { conversation: id, act, otherwise, reply }));
+    } else {
+        out.push(HomeOutput::Reply { to: reply, result: Err(refusal) });
+    }
+}
+
+/// Answers an act that has nothing to store: all is as it wants it, perhaps by an earlier try.
+fn already_so(id: ConversationId, decided: Decided, head: Sequence, now: Timestamp, out: &mut Vec<HomeOutput>) {
+    let stored = Stored { first: head, last: head, created_at: now, duplicate: true };
+    if decided.act.client_message_id.is_some() {
+        let Decided { act, reply, .. } = decided;
+        let otherwise = Box::new(Ok(stored));
+        out.push(HomeOutput::Work(HomeWork::Settle { conversation: id, act, otherwise, reply }));
+    } else {
+        out.push(HomeOutput::Reply { to: decided.reply, result: Ok(stored) });
+    }
+}
