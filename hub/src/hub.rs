@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hubbub_domain::conversation::Act;
 use hubbub_domain::conversations::{Conversations, Stored};
 use hubbub_domain::sessions::Sessions;
@@ -23,6 +24,7 @@ use crate::config::HubConfig;
 use crate::directory::Directory;
 use crate::drain;
 use crate::error::HubError;
+use crate::login;
 use crate::message::{Control, HomeInput, OpenCount, ReplyTo};
 use crate::shard::local::Local;
 use crate::shard::task::{Inbox, ShardTask};
@@ -194,7 +196,8 @@ fn spawn_shard(id: u8, inbox: Inbox, shared: &Arc<Shared>, services: &Services) 
         let _noticed = Noticed { failed: shared.failed.clone(), stop };
         LocalSet::new().block_on(&runtime, async move {
             let local = Local::new(id, shared, services.clone());
-            ShardTask::new(Rc::clone(&local), services, inbox).run().await;
+            let adopt = |local, adopted| login::login(local, adopted).boxed_local();
+            ShardTask::new(Rc::clone(&local), services, inbox, adopt).run().await;
         });
     })?;
     Ok(thread)

@@ -24,7 +24,6 @@ use super::home::{Done, HomeCore, HomeOutput};
 use super::local::Local;
 use super::work::Services;
 use crate::adopted::Adopted;
-use crate::login;
 use crate::message::{Control, EdgeInput, HomeInput, ReplyTo};
 
 /// Inputs of one kind that one turn takes: enough to join writes, few enough that no kind starves.
@@ -44,12 +43,16 @@ pub(crate) struct Inbox {
     pub(crate) control: mpsc::Receiver<Control>,
 }
 
+/// What becomes of a socket that its door hands over: the task that logs it in.
+pub(crate) type Adopt = fn(Rc<Local>, Adopted) -> LocalBoxFuture<'static, ()>;
+
 /// A shard at work.
 pub(crate) struct ShardTask {
     local: Rc<Local>,
     home: HomeCore,
     services: Services,
     inbox: Inbox,
+    adopt: Adopt,
     works: FuturesUnordered<LocalBoxFuture<'static, Done>>,
     out: Vec<HomeOutput>,
     /// What is to be said to the edges of other shards.
@@ -70,12 +73,12 @@ enum Wake {
 }
 
 impl ShardTask {
-    pub(crate) fn new(local: Rc<Local>, services: Services, inbox: Inbox) -> Self {
+    pub(crate) fn new(local: Rc<Local>, services: Services, inbox: Inbox, adopt: Adopt) -> Self {
         let shared = local.shared();
         let home = HomeCore::new(shared.directory.clone(), shared.config.max_idle_conversations);
         let to_edges = (0..shared.homes.len()).map(|_| Vec::new()).collect();
         let works = FuturesUnordered::new();
-        Self { local, home, services, inbox, works, out: Vec::new(), to_edges, blocked: false }
+        Self { local, home, services, inbox, adopt, works, out: Vec::new(), to_edges, blocked: false }
     }
 
     /// Runs until it is told to stop.
@@ -121,7 +124,7 @@ impl ShardTask {
             Wake::Edges(batch) => self.hear(batch),
             Wake::Done(done) => self.home.done(done, self.local.now(), &mut self.out),
             Wake::Command(command) => self.home.input(command, self.local.now(), &mut self.out),
-            Wake::Adopt(adopted) => self.local.spawn(login::login(Rc::clone(&self.local), adopted)),
+            Wake::Adopt(adopted) => self.local.spawn((self.adopt)(Rc::clone(&self.local), adopted)),
             Wake::Tick => {
                 self.local.tick();
                 self.home.sweep();
