@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod config;
+mod crash;
 mod in_process;
 mod keys;
 mod start;
