@@ -22,6 +22,8 @@ use super::{open, read_all};
 const KILLS: u64 = 24;
 const CONVERSATIONS: u8 = 4;
 const SENDERS: usize = 16;
+/// A round lasts well under a second.
+const CHILD_LIFE: Duration = Duration::from_secs(60);
 const DIR: &str = "HUBBUB_TEST_CRASH_DIR";
 
 fn conversation(number: u8) -> ConversationId {
@@ -36,8 +38,11 @@ fn child_that_appends_until_it_is_killed() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let heads = RefCell::new([Sequence::ZERO; CONVERSATIONS as usize]);
     let say = |line: String| std::io::stdout().write_all(line.as_bytes()).unwrap();
+    let born = Instant::now();
     let sender = async |first: usize| {
         for turn in first.. {
+            // A child whose parent is gone does not stay.
+            assert!(born.elapsed() < CHILD_LIFE, "nobody killed it");
             let number = turn % usize::from(CONVERSATIONS);
             let id = conversation(u8::try_from(number).unwrap());
             let client_id = ClientMessageId::generate();
