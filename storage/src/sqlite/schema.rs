@@ -27,6 +27,8 @@ pub(super) struct FileDef {
     pub(super) name: &'static str,
     /// What its threads are called.
     pub(super) short: &'static str,
+    /// Pages that its writer keeps, in KiB.
+    pub(super) cache_kib: u32,
     /// From form n to form n + 1, for each n from 0 on.
     pub(super) migrations: &'static [&'static str],
 }
@@ -38,6 +40,8 @@ pub(super) struct FileDef {
 pub(super) const LOG: FileDef = FileDef {
     name: "log.db",
     short: "store-log",
+    // The index pages of some hundred thousand conversations.
+    cache_kib: 64 * 1024,
     migrations: &["
         CREATE TABLE log (
             id INTEGER PRIMARY KEY,
@@ -60,6 +64,8 @@ pub(super) const LOG: FileDef = FileDef {
 pub(super) const META: FileDef = FileDef {
     name: "meta.db",
     short: "store-meta",
+    // The pages of some ten thousand people who are here now; the operating system keeps more.
+    cache_kib: 16 * 1024,
     migrations: &["
         CREATE TABLE claims (
             name TEXT NOT NULL,
@@ -77,7 +83,7 @@ pub(super) fn open_writer(file: &'static FileDef, dir: &Path) -> Result<Connecti
     let engine = opening(file.name);
     let mut connection = Connection::open_with_flags(dir.join(file.name), flags).map_err(&engine)?;
     migrate(&mut connection, file)?;
-    set_writer(&connection).map_err(&engine)?;
+    set_writer(&connection, file).map_err(&engine)?;
     Ok(connection)
 }
 
@@ -95,15 +101,14 @@ pub(super) fn open_reader(file: &'static FileDef, dir: &Path) -> Result<Connecti
     }
     connection.busy_timeout(BUSY_TIMEOUT).map_err(&engine)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // 16 MiB: the pages of the conversations that are read just now.
-    connection.execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -16384;").map_err(&engine)?;
+    // 4 MiB: the pages that are read just now.
+    connection.execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -4096;").map_err(&engine)?;
     Ok(connection)
 }
 
 /// A commit is synced (FULL), and the write-ahead file is folded in by the writer itself, between groups and never by
-/// chance. What is deleted is overwritten, so that a recalled payload is gone from the file. 64 MiB of cache hold the
-/// index pages of some hundred thousand conversations.
-fn set_writer(connection: &Connection) -> rusqlite::Result<()> {
+/// chance. What is deleted is overwritten, so that a recalled payload is gone from the file.
+fn set_writer(connection: &Connection, file: &FileDef) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.execute_batch(
@@ -113,9 +118,9 @@ fn set_writer(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA wal_autocheckpoint = 0;
          PRAGMA secure_delete = 1;
          PRAGMA cell_size_check = 1;
-         PRAGMA temp_store = MEMORY;
-         PRAGMA cache_size = -65536;",
-    )
+         PRAGMA temp_store = MEMORY;",
+    )?;
+    connection.pragma_update(None, "cache_size", -i64::from(file.cache_kib))
 }
 
 fn newest(file: &FileDef) -> u32 {
@@ -187,10 +192,14 @@ mod tests {
 
     const FIRST: &str = "CREATE TABLE t (x INTEGER) STRICT; INSERT INTO t VALUES (7);";
     const SECOND: &str = "ALTER TABLE t ADD COLUMN y INTEGER NOT NULL DEFAULT 5;";
-    static FORM_1: FileDef = FileDef { name: "log.db", short: "test", migrations: &[FIRST] };
-    static FORM_2: FileDef = FileDef { name: "log.db", short: "test", migrations: &[FIRST, SECOND] };
-    static BROKEN: FileDef =
-        FileDef { name: "log.db", short: "test", migrations: &[FIRST, "CREATE TABLE u (x INTEGER) STRICT; NONSENSE;"] };
+    static FORM_1: FileDef = FileDef { name: "log.db", short: "test", cache_kib: 64, migrations: &[FIRST] };
+    static FORM_2: FileDef = FileDef { name: "log.db", short: "test", cache_kib: 64, migrations: &[FIRST, SECOND] };
+    static BROKEN: FileDef = FileDef {
+        name: "log.db",
+        short: "test",
+        cache_kib: 64,
+        migrations: &[FIRST, "CREATE TABLE u (x INTEGER) STRICT; NONSENSE;"],
+    };
 
     fn row(connection: &Connection) -> (i64, i64) {
         connection.query_row("SELECT x, y FROM t", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()

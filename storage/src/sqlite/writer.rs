@@ -184,7 +184,7 @@ impl<C: GroupCommitter> WriterThread<C> {
                 let reason = last_words(&error);
                 self.life.stop(&reason);
                 refuse_all(waiters, &reason);
-                Err(error)
+                Ok(())
             }
         }
     }
