@@ -5,6 +5,7 @@
 //! OPAQUE (payloads are measured, never read). Leaves to the store that a decision holds only at the head it was made at.
 
 mod audience;
+mod case;
 mod command;
 mod decide;
 mod direct;
@@ -19,10 +20,12 @@ mod settings;
 mod state;
 
 pub use audience::{Audience, audience};
+pub use case::Context;
 pub use command::{Act, AddMembers, ChangeRole, Command, Open, React, Recall, RemoveMember, Send, UpdateGroup};
-pub use decide::{Context, decide};
+pub use decide::decide;
 pub use direct::direct_conversation_id;
 pub use evolve::evolve;
 pub use refuse::not_found;
 pub use repeat::repeats;
-pub use state::{ConversationState, FORM, Membership};
+pub use roster::Membership;
+pub use state::{ConversationState, FORM};

@@ -3,30 +3,13 @@
 //! Pure, and total over states: the same answer for the same question, on every node. Keeps MEMBERS-ONLY: whoever is no
 //! member in the state is answered as if there were no conversation, before anything else is looked at.
 
-use hubbub_protocol::{ErrorBody, Record, RecordBody, Timestamp, UserId};
+use hubbub_protocol::{ErrorBody, RecordBody};
 use hubbub_storage::log::NewRecord;
 
+use super::case::{Case, Context};
 use super::command::{Act, Command};
-use super::state::{ConversationState, Membership};
+use super::state::ConversationState;
 use super::{members, messages, open, refuse, settings};
-
-/// What a decision rests on besides the state and the act.
-#[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
-    /// The time of day, which becomes the records' `created_at`.
-    pub now: Timestamp,
-    /// The record at [`Command::target`], read from the log no earlier than the state; `None` where there is none.
-    pub target: Option<&'a Record>,
-}
-
-/// What is known while one act of a member is decided.
-#[derive(Clone, Copy)]
-pub(super) struct Case<'a> {
-    pub(super) state: &'a ConversationState,
-    pub(super) author: UserId,
-    pub(super) membership: &'a Membership,
-    pub(super) context: &'a Context<'a>,
-}
 
 /// The records that carry out an act, to be appended right after the state's head, all or none.
 ///

@@ -5,23 +5,22 @@
 use std::collections::HashSet;
 
 use hubbub_protocol::limits::{MAX_GROUP_MEMBERS, MAX_MEMBERS_PER_REQUEST};
-use hubbub_protocol::member::{ConversationKind, Member, Role};
+use hubbub_protocol::member::{Member, Role};
 use hubbub_protocol::record::{MemberAdded, MemberRemoved, RoleChanged};
 use hubbub_protocol::{ErrorBody, ErrorCode, RecordBody};
 use hubbub_storage::log::MAX_APPEND_RECORDS;
 
+use super::case::Case;
 use super::command::{AddMembers, ChangeRole, RemoveMember};
-use super::decide::Case;
-use super::open::check_count;
-use super::refuse::{conflict, forbidden, invalid};
+use super::refuse::{check_people, conflict, forbidden, invalid};
 
 // Adding is one record a person, and an act is stored whole or not at all.
 const _: () = assert!(MAX_MEMBERS_PER_REQUEST <= MAX_APPEND_RECORDS, "one request's members fit into one append");
 
 pub(super) fn add(case: Case<'_>, add: &AddMembers) -> Result<Vec<RecordBody>, ErrorBody> {
-    check_group(case)?;
-    check_rank(case, Role::Admin, "adding members")?;
-    check_count("user_ids", add.user_ids.len())?;
+    case.check_group()?;
+    case.check_rank(Role::Admin, "adding members")?;
+    check_people("user_ids", add.user_ids.len())?;
     if add.user_ids.is_empty() {
         return Err(invalid("user_ids", "`user_ids` is empty: name at least one person"));
     }
@@ -44,11 +43,11 @@ pub(super) fn add(case: Case<'_>, add: &AddMembers) -> Result<Vec<RecordBody>, E
 
 /// Removing somebody who is not there is done already.
 pub(super) fn remove(case: Case<'_>, remove: RemoveMember) -> Result<Vec<RecordBody>, ErrorBody> {
-    check_group(case)?;
+    case.check_group()?;
     if remove.user_id == case.author {
         return leave(case);
     }
-    check_rank(case, Role::Admin, "removing members")?;
+    case.check_rank(Role::Admin, "removing members")?;
     let Some(target) = case.state.member(remove.user_id) else { return Ok(Vec::new()) };
     if target.role >= case.membership.role {
         return Err(forbidden("owner", "removing a member of one's own rank or above"));
@@ -64,8 +63,8 @@ fn leave(case: Case<'_>) -> Result<Vec<RecordBody>, ErrorBody> {
 }
 
 pub(super) fn change_role(case: Case<'_>, change: ChangeRole) -> Result<Vec<RecordBody>, ErrorBody> {
-    check_group(case)?;
-    check_rank(case, Role::Owner, "changing a rank")?;
+    case.check_group()?;
+    case.check_rank(Role::Owner, "changing a rank")?;
     let member = Member { user_id: change.user_id, role: change.role };
     let Some(target) = case.state.member(change.user_id) else {
         let message = "`user_id` is no member of this group: add them first";
@@ -78,24 +77,4 @@ pub(super) fn change_role(case: Case<'_>, change: ChangeRole) -> Result<Vec<Reco
         return Err(conflict("a group always has an owner: make another member the owner, and you become an admin"));
     }
     Ok(vec![RecordBody::RoleChanged(RoleChanged { member })])
-}
-
-pub(super) fn check_group(case: Case<'_>) -> Result<(), ErrorBody> {
-    match case.state.kind() {
-        Some(ConversationKind::Group) => Ok(()),
-        Some(ConversationKind::Direct) | None => {
-            Err(conflict("a direct conversation keeps its two members and has no name: open a group for that"))
-        }
-    }
-}
-
-pub(super) fn check_rank(case: Case<'_>, needed: Role, what: &str) -> Result<(), ErrorBody> {
-    if case.membership.role >= needed {
-        return Ok(());
-    }
-    let needed = match needed {
-        Role::Owner => "owner",
-        Role::Admin | Role::Member => "admin",
-    };
-    Err(forbidden(needed, what))
 }

@@ -5,8 +5,8 @@ use hubbub_protocol::member::{ConversationKind, Role};
 use hubbub_protocol::record::{Message, Reaction, Recalled};
 use hubbub_protocol::{ErrorBody, ErrorCode, Record, RecordBody, Sequence};
 
+use super::case::Case;
 use super::command::{React, Recall, Send};
-use super::decide::Case;
 use super::refuse::{check_bytes, conflict, forbidden, invalid, no_such_message};
 
 pub(super) fn send(case: Case<'_>, send: &Send) -> Result<Vec<RecordBody>, ErrorBody> {

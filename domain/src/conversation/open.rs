@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use hubbub_protocol::limits::{MAX_MEMBERS_PER_REQUEST, MAX_NAME_BYTES};
+use hubbub_protocol::limits::MAX_NAME_BYTES;
 use hubbub_protocol::member::{ConversationKind, Member, Role};
 use hubbub_protocol::record::Opened;
 use hubbub_protocol::{ErrorBody, RecordBody, UserId};
 
 use super::command::Open;
-use super::refuse::{check_text, conflict, invalid, too_large};
+use super::refuse::{check_people, check_text, conflict, invalid};
 use super::state::ConversationState;
 
 pub(super) fn open(state: &ConversationState, author: UserId, open: &Open) -> Result<Vec<RecordBody>, ErrorBody> {
@@ -39,20 +39,9 @@ fn direct(author: UserId, open: &Open) -> Result<Vec<Member>, ErrorBody> {
 
 fn group(author: UserId, open: &Open) -> Result<Vec<Member>, ErrorBody> {
     check_text("name", &open.name, "max_name_bytes", MAX_NAME_BYTES)?;
-    check_count("member_ids", open.others.len())?;
+    check_people("member_ids", open.others.len())?;
     let mut seen = HashSet::from([author]);
     let others = open.others.iter().filter(|user| seen.insert(**user));
     let others = others.map(|user_id| Member { user_id: *user_id, role: Role::Member });
     Ok([Member { user_id: author, role: Role::Owner }].into_iter().chain(others).collect())
-}
-
-/// How many people one request may name; more come by further requests.
-pub(super) fn check_count(field: &str, count: usize) -> Result<(), ErrorBody> {
-    if count <= MAX_MEMBERS_PER_REQUEST {
-        return Ok(());
-    }
-    let message = format!(
-        "`{field}` names {count} people and may name {MAX_MEMBERS_PER_REQUEST}: add the others with further requests"
-    );
-    Err(too_large(field, message, "max_members_per_request", MAX_MEMBERS_PER_REQUEST))
 }

@@ -1,5 +1,6 @@
 //! The refusals that several rules share. Each names the field, the limit it keeps and the way out.
 
+use hubbub_protocol::limits::MAX_MEMBERS_PER_REQUEST;
 use hubbub_protocol::{ErrorBody, ErrorCode};
 
 /// There is no such conversation, or not for this caller: strangers and ex-members hear the same (MEMBERS-ONLY).
@@ -41,6 +42,17 @@ pub(super) fn check_bytes(field: &str, bytes: usize, limit: &str, max: usize) ->
     }
     let message = format!("`{field}` has {bytes} bytes and may have {max}: shorten it");
     Err(too_large(field, message, limit, max))
+}
+
+/// How many people one request may name; more come by further requests.
+pub(super) fn check_people(field: &str, count: usize) -> Result<(), ErrorBody> {
+    if count <= MAX_MEMBERS_PER_REQUEST {
+        return Ok(());
+    }
+    let message = format!(
+        "`{field}` names {count} people and may name {MAX_MEMBERS_PER_REQUEST}: add the others with further requests"
+    );
+    Err(too_large(field, message, "max_members_per_request", MAX_MEMBERS_PER_REQUEST))
 }
 
 pub(super) fn too_large(field: &str, message: String, limit: &str, max: usize) -> ErrorBody {

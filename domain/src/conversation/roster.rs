@@ -5,13 +5,20 @@
 
 use std::collections::HashMap;
 
-use hubbub_protocol::{Sequence, UserId};
-
-use super::state::Membership;
 use hubbub_protocol::member::Role;
+use hubbub_protocol::{Sequence, UserId};
 
 /// Up to this many, a scan over 32-byte entries is as fast as a hash.
 const FEW: usize = 8;
+
+/// What a member is in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Membership {
+    /// The rank.
+    pub role: Role,
+    /// The record by which they joined, the last time they did: they read from it on.
+    pub joined: Sequence,
+}
 
 /// Who is a member, found in constant time.
 #[derive(Debug, Clone)]

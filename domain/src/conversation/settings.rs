@@ -5,15 +5,14 @@ use hubbub_protocol::member::Role;
 use hubbub_protocol::record::GroupUpdated;
 use hubbub_protocol::{ErrorBody, RecordBody};
 
+use super::case::Case;
 use super::command::UpdateGroup;
-use super::decide::Case;
-use super::members::{check_group, check_rank};
 use super::refuse::check_text;
 
 /// Stores only what changes.
 pub(super) fn update(case: Case<'_>, update: &UpdateGroup) -> Result<Vec<RecordBody>, ErrorBody> {
-    check_group(case)?;
-    check_rank(case, Role::Admin, "changing the group")?;
+    case.check_group()?;
+    case.check_rank(Role::Admin, "changing the group")?;
     if let Some(name) = &update.name {
         check_text("name", name, "max_name_bytes", MAX_NAME_BYTES)?;
     }

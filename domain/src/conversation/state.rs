@@ -7,7 +7,7 @@ use hubbub_protocol::member::{ConversationKind, Role};
 use hubbub_protocol::{Sequence, UserId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::roster::Roster;
+use super::roster::{Membership, Roster};
 
 /// The form of a state in a snapshot. Raise it with any change to what is serialised below, or to what `evolve` folds.
 pub const FORM: u16 = 1;
@@ -20,15 +20,6 @@ pub struct ConversationState {
     pub(super) name: Box<str>,
     pub(super) description: Box<str>,
     pub(super) members: Roster,
-}
-
-/// What a member is in a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Membership {
-    /// The rank.
-    pub role: Role,
-    /// The record by which they joined, the last time they did: they read from it on.
-    pub joined: Sequence,
 }
 
 impl ConversationState {
