@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::decode::Decode;
 use crate::error::{ErrorBody, ErrorCode};
 use crate::frame::CommandId;
 use crate::frame::client::ClientFrame;
@@ -118,12 +119,6 @@ struct Head {
     word: String,
     #[serde(default)]
     id: Option<CommandId>,
-}
-
-/// A way to read one value of a type chosen late.
-pub(crate) trait Decode<'de> {
-    type Error;
-    fn decode<T: DeserializeOwned>(self) -> Result<T, Self::Error>;
 }
 
 #[derive(Clone, Copy)]

@@ -44,7 +44,7 @@ macro_rules! direction {
             /// Decodes the frame whose `type` is `word` straight into its struct; `None` for a type that is not known.
             pub(crate) fn decode_as<'de, D, E>(word: &str, decode: D) -> Option<Result<Self, E>>
             where
-                D: crate::codec::Decode<'de, Error = E>,
+                D: crate::decode::Decode<'de, Error = E>,
             {
                 match word {
                     $($word => Some(decode.decode::<$variant>().map(Self::$variant)),)*

@@ -16,6 +16,7 @@
 //! to come back.
 
 pub mod codec;
+mod decode;
 pub mod error;
 pub mod frame;
 pub mod id;

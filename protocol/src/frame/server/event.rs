@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 
 /// Declares an event: the fields that all events share, then its own.
 macro_rules! event {
-    ($(#[$doc:meta])* $name:ident = $word:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+    ($(#[$doc:meta])* $name:ident = $word:literal { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "type", rename = $word)]
@@ -35,7 +35,7 @@ macro_rules! event {
             pub device_id: Option<DeviceId>,
             /// When the server decided it. Order is by `conversation_seq`.
             pub created_at: Timestamp,
-            $($(#[$field_doc])* pub $field: $type,)*
+            $($(#[$field_meta])* pub $field: $type,)*
         }
 
         impl $name {
@@ -55,40 +55,24 @@ macro_rules! event {
     };
 }
 
-/// `message.new`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename = "message.new")]
-pub struct MessageNew {
-    /// The conversation.
-    pub conversation_id: ConversationId,
-    /// The message's id.
-    pub message_id: MessageId,
-    /// Its place.
-    pub conversation_seq: Sequence,
-    /// Who sent it.
-    pub sender_id: UserId,
-    /// A person, an agent or the system.
-    pub sender_type: SenderType,
-    /// From which device.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device_id: Option<DeviceId>,
-    /// When the server decided it. Order is by `conversation_seq`.
-    pub created_at: Timestamp,
-    /// The sender's id of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_message_id: Option<ClientMessageId>,
-    /// What the clients agree the payload is.
-    pub content_type: String,
-    /// The sealed bytes; empty if the message was recalled since.
-    pub encrypted_payload: Payload,
-    /// The message it answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<MessageId>,
-    /// The key epoch it was sealed in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epoch: Option<u32>,
+event! {
+    /// `message.new`
+    MessageNew = "message.new" {
+        /// The sender's id of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_message_id: Option<ClientMessageId>,
+        /// What the clients agree the payload is.
+        content_type: String,
+        /// The sealed bytes; empty if the message was recalled since.
+        encrypted_payload: Payload,
+        /// The message it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<MessageId>,
+        /// The key epoch it was sealed in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        epoch: Option<u32>,
+    }
 }
-
 event! {
     /// `message.recalled`
     MessageRecalled = "message.recalled" {
@@ -177,20 +161,14 @@ impl Event {
     pub fn of(record: &Record) -> Self {
         let target_id = |target| MessageId::new(record.conversation_id, target);
         match &record.body {
-            RecordBody::Message(message) => Self::MessageNew(MessageNew {
-                conversation_id: record.conversation_id,
-                message_id: record.message_id(),
-                conversation_seq: record.sequence,
-                sender_id: record.author.sender_id,
-                sender_type: record.author.sender_type,
-                device_id: record.author.device_id,
-                created_at: record.created_at,
-                client_message_id: record.client_message_id,
-                content_type: message.content_type.clone(),
-                encrypted_payload: message.payload.clone(),
-                reply_to: message.reply_to.map(target_id),
-                epoch: message.epoch,
-            }),
+            RecordBody::Message(message) => Self::MessageNew(MessageNew::of(
+                record,
+                record.client_message_id,
+                message.content_type.clone(),
+                message.payload.clone(),
+                message.reply_to.map(target_id),
+                message.epoch,
+            )),
             RecordBody::Recalled(recalled) => {
                 Self::MessageRecalled(MessageRecalled::of(record, target_id(recalled.target)))
             }
