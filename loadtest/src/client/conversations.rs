@@ -167,11 +167,11 @@ impl Conversations {
         if matches!(held.phase, Phase::Awaiting(_) | Phase::Ignored) {
             return None;
         }
-        // Above the head there is nothing: what follows is a history in which the cursor never was.
         held.cursor = match gap.reason {
-            // Nor is anything held of what may no longer be read.
-            GapReason::AheadOfLog | GapReason::NoAccess => None,
             GapReason::NotMember | GapReason::NotRetained | GapReason::Damaged => held.cursor.max(Some(gap.to)),
+            // The log ends below: what was held above is of a history that is no more.
+            GapReason::AheadOfLog => Some(gap.from.previous()),
+            GapReason::NoAccess => None,
         };
         Some(slot)
     }
