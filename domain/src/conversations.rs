@@ -16,6 +16,7 @@ mod summary;
 
 use std::sync::Arc;
 
+use hubbub_protocol::limits::MAX_CONVERSATIONS_PER_USER;
 use hubbub_protocol::{ConversationId, ErrorBody, UserId};
 use hubbub_storage::clock::Clock;
 use hubbub_storage::families::{marks::Marks, memberships::Memberships, snapshots::Snapshots};
@@ -38,6 +39,7 @@ pub struct Conversations {
     snapshots: Table<Snapshots>,
     memberships: Table<Memberships>,
     marks: Table<Marks>,
+    max_per_user: usize,
 }
 
 impl Conversations {
@@ -50,7 +52,15 @@ impl Conversations {
             marks: Table::new(Arc::clone(&store.records)),
             store,
             clock,
+            max_per_user: MAX_CONVERSATIONS_PER_USER,
         }
+    }
+
+    /// The same, where one person can be in so many; [`MAX_CONVERSATIONS_PER_USER`] if not said.
+    #[must_use]
+    pub const fn with_max_per_user(mut self, max_per_user: usize) -> Self {
+        self.max_per_user = max_per_user;
+        self
     }
 
     /// The state, and what the reader is in it. Strangers and ex-members are told what a missing conversation is told.

@@ -39,7 +39,9 @@ impl Conversations {
                 Ok(records) if !records.is_empty() => records,
                 without => return self.without_storing(id, &act, without.map(|_| already_so(&state, now))).await,
             };
-            self.before_append(id, &records).await?;
+            if let Err(refusal) = self.before_append(id, &records).await {
+                return self.without_storing(id, &act, Err(refusal)).await;
+            }
             let append = Append { conversation_id: id, expected_head: state.head(), records: records.clone() };
             match self.store.log.append(append).await.map_err(|error| refusal(&error))? {
                 Appended::Committed { first, last } => {

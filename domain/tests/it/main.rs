@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod crowded;
+#[cfg(test)]
 mod histories;
 #[cfg(test)]
 mod races;
