@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hubbub_domain::identity::Caller;
 use hubbub_protocol::codec::{self, Format};
@@ -22,6 +23,9 @@ use crate::message::Subscribe;
 use crate::metrics;
 use crate::reader::{self, Next, Socket};
 use crate::shard::local::Local;
+
+/// Who is not let in gets this long to take the reason: a silent or dripping peer is not worth more.
+const PARTING: Duration = Duration::from_millis(500);
 
 /// Why somebody is not let in.
 struct Refused {
@@ -67,7 +71,8 @@ pub(crate) async fn login(local: Rc<Local>, adopted: Adopted) {
     metrics::login(result);
     drop(pending);
     connection.flush();
-    reader::say_goodbye(&connection, &mut socket).await;
+    // Late or not: who was not let in is gone soon after its deadline.
+    let _late = tokio::time::timeout(PARTING, reader::say_goodbye(&connection, &mut socket)).await;
 }
 
 async fn enter(connection: &Rc<Connection>, socket: &mut Socket, local: &Rc<Local>) -> Result<Who, Option<Refused>> {

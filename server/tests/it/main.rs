@@ -4,10 +4,15 @@
 // Says to clippy what cargo knows: all of this is test code, the helpers too.
 #![cfg(test)]
 
+mod bad_frames;
 mod config;
 mod crash;
+mod half_open;
 mod in_process;
 mod keys;
+mod raw;
+mod refusals;
+mod sessions;
 mod start;
 mod stop;
 mod support;

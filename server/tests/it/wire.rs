@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hubbub_loadtest::client::ClientError;
 use hubbub_loadtest::client::account::Account;
 use hubbub_loadtest::client::http::Target;
 use hubbub_loadtest::client::socket::{Ending, Incoming, Socket, SocketOptions};
@@ -115,9 +116,7 @@ impl Person {
 
     /// The same over a socket made like this.
     pub(crate) async fn resume_as(&self, options: &SocketOptions, cursors: &[Cursor]) -> Peer {
-        let (socket, ok) =
-            Socket::login(&self.target, options, &self.account.token(), cursors).await.expect("logged in");
-        Peer { socket, ok, kept: VecDeque::new(), commands: 0 }
+        Peer::login(&self.target, options, &self.account.token(), cursors).await.expect("logged in")
     }
 
     /// A new group of this person's.
@@ -168,6 +167,17 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// A socket that is logged in with this token.
+    pub(crate) async fn login(
+        target: &Target,
+        options: &SocketOptions,
+        token: &str,
+        cursors: &[Cursor],
+    ) -> Result<Self, ClientError> {
+        let (socket, ok) = Socket::login(target, options, token, cursors).await?;
+        Ok(Self { socket, ok, kept: VecDeque::new(), commands: 0 })
+    }
+
     /// An id for a command.
     pub(crate) fn command(&mut self) -> Option<String> {
         self.commands += 1;
@@ -210,7 +220,7 @@ impl Peer {
     }
 
     /// All that comes until the end, and the end.
-    pub(crate) async fn hear_out(&mut self) -> (Vec<ServerFrame>, Ending) {
+    pub(crate) async fn hear_to_the_end(mut self) -> (Vec<ServerFrame>, Ending) {
         let mut frames = Vec::new();
         loop {
             match self.hear_or_end().await {
