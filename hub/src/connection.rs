@@ -196,11 +196,16 @@ impl Connection {
         }
     }
 
+    /// Whether pages may be queued.
+    pub(crate) fn has_room_now(&self) -> bool {
+        !self.outbox.borrow().is_high()
+    }
+
     /// Waits until pages may be queued, or it closes.
     pub(crate) async fn has_room(&self) {
         loop {
             let room = self.room.notified();
-            if self.closing.get().is_some() || !self.outbox.borrow().is_high() {
+            if self.closing.get().is_some() || self.has_room_now() {
                 return;
             }
             room.await;

@@ -153,7 +153,7 @@ fn welcome(
     }
     for (conversation, after) in wanted {
         let (user, key) = (who.caller.user_id, who.key);
-        local.ask(Subscribe { conversation, user, key, after, command: None, announce });
+        local.ask(Subscribe { conversation, user, key, wish: 0, after, command: None, announce });
     }
     local.flush_later(connection);
 }

@@ -97,6 +97,8 @@ pub(crate) struct Subscribe {
     pub(crate) conversation: ConversationId,
     pub(crate) user: UserId,
     pub(crate) key: ConnectionKey,
+    /// Which of the socket's wishes for this conversation: only the answer to the last one counts.
+    pub(crate) wish: u32,
     /// What it holds; `None`: start at the live edge.
     pub(crate) after: Option<Sequence>,
     /// The command that asked and is still to be answered.
@@ -143,6 +145,7 @@ pub(crate) struct Delivery {
 pub(crate) struct Subscribed {
     pub(crate) conversation: ConversationId,
     pub(crate) key: ConnectionKey,
+    pub(crate) wish: u32,
     pub(crate) command: Option<Asked>,
     pub(crate) answer: Answer,
 }
@@ -156,8 +159,8 @@ pub(crate) enum Answer {
     Failed(ErrorBody),
     /// More is missing than the ring holds: read the log above `after` up to `head`, then ask again from there.
     Behind { gap: Option<Gap>, after: Sequence, head: Sequence },
-    /// These are all above what it holds, up to the live edge `head`. It is counted as a follower from here on.
-    Caught { gap: Option<Gap>, recent: Vec<Arc<Delivery>>, head: Sequence },
+    /// These are all above `after`, up to the live edge `head`. It is counted as a follower from here on.
+    Caught { gap: Option<Gap>, after: Sequence, recent: Vec<Arc<Delivery>>, head: Sequence },
 }
 
 /// How much a frame matters when a socket is behind.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hubbub_protocol::frame::server::{CommandError, CommandOk, Gap, GapReason, Live, ServerFrame};
-use hubbub_protocol::{ConversationId, Sequence, UserId};
+use hubbub_protocol::{ConversationId, ErrorBody, Sequence, UserId};
 use slab::Slab;
 
 use crate::frame::SharedFrame;
@@ -27,16 +27,29 @@ pub(crate) trait EdgeSink {
     fn frame(&mut self, slot: u32, frame: ServerFrame);
     /// Give this socket the answer to a command (`None`: it wants none); `open` ends with it.
     fn reply(&mut self, slot: u32, frame: Option<ServerFrame>, open: OpenCount);
-    /// Read the log for this socket, then call [`EdgeCore::replayed`].
-    fn replay(&mut self, key: ConnectionKey, conversation: ConversationId, after: Sequence, head: Sequence);
+    /// Whether this socket has room for more than a few frames now.
+    fn has_room(&self, slot: u32) -> bool;
+    /// Read the log for this socket, as fast as it takes it, then call [`EdgeCore::replayed`].
+    fn replay(&mut self, replay: Replay);
     /// Say something to the conversation's home.
     fn home(&mut self, input: HomeInput);
+}
+
+/// A socket's way from a cursor to an edge of the log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replay {
+    pub(crate) key: ConnectionKey,
+    pub(crate) conversation: ConversationId,
+    pub(crate) wish: u32,
+    pub(crate) after: Sequence,
+    pub(crate) head: Sequence,
 }
 
 /// The connections of a shard and what they follow.
 pub(crate) struct EdgeCore {
     shard: u8,
     next_tenant: u32,
+    next_wish: u32,
     connections: Slab<Resident>,
     people: HashMap<UserId, Vec<u32>>,
     rooms: HashMap<ConversationId, Vec<Seat>>,
@@ -60,15 +73,23 @@ struct Seat {
 /// How far a seat is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// It asked its home, or reads the log; deliveries pass it by and reach it from there.
-    Resuming,
+    /// It asked its home, or reads the log; deliveries pass it by and reach it from there. Only what belongs to its last
+    /// wish, this one, is still of use.
+    Resuming(u32),
     /// It has everything up to here; its home counts it as a follower.
     Live(Sequence),
 }
 
 impl EdgeCore {
     pub(crate) fn new(shard: u8) -> Self {
-        Self { shard, next_tenant: 0, connections: Slab::new(), people: HashMap::new(), rooms: HashMap::new() }
+        Self {
+            shard,
+            next_tenant: 0,
+            next_wish: 0,
+            connections: Slab::new(),
+            people: HashMap::new(),
+            rooms: HashMap::new(),
+        }
     }
 
     /// Takes a connection in that is logging in: from now on it misses nothing, but hears nothing before
@@ -119,28 +140,26 @@ impl EdgeCore {
         if self.holds(key) { &self.connections[key.slot as usize].rooms } else { &[] }
     }
 
-    /// Asks for a conversation's flow, from a cursor or the live edge. One that flows already starts anew.
-    pub(crate) fn ask(&mut self, subscribe: Subscribe, sink: &mut impl EdgeSink) {
+    /// Asks for a conversation's flow, from a cursor or the live edge. One that flows or resumes already starts anew.
+    pub(crate) fn ask(&mut self, mut subscribe: Subscribe, sink: &mut impl EdgeSink) {
         let (key, conversation) = (subscribe.key, subscribe.conversation);
         if !self.holds(key) {
             return;
         }
+        self.next_wish = self.next_wish.wrapping_add(1);
+        subscribe.wish = self.next_wish;
+        let stage = Stage::Resuming(self.next_wish);
         let room = self.rooms.entry(conversation).or_default();
         match room.iter_mut().find(|seat| seat.slot == key.slot) {
             None => {
-                room.push(Seat { slot: key.slot, stage: Stage::Resuming });
+                room.push(Seat { slot: key.slot, stage });
                 self.connections[key.slot as usize].rooms.push(conversation);
             }
-            Some(seat) if seat.stage == Stage::Resuming => {
-                // One answer is on its way already, and two would cross.
-                if let Some(asked) = subscribe.command {
-                    sink.reply(key.slot, Some(in_progress(&asked)), asked.open);
-                }
-                return;
-            }
             Some(seat) => {
-                seat.stage = Stage::Resuming;
-                sink.home(HomeInput::Unsubscribe { conversation, shard: self.shard });
+                if matches!(seat.stage, Stage::Live(_)) {
+                    sink.home(HomeInput::Unsubscribe { conversation, shard: self.shard });
+                }
+                seat.stage = stage;
             }
         }
         sink.home(HomeInput::Subscribe(Box::new(subscribe)));
@@ -163,7 +182,7 @@ impl EdgeCore {
     fn stand_up(&mut self, slot: u32, conversation: ConversationId, sink: &mut impl EdgeSink) {
         let Some(room) = self.rooms.get_mut(&conversation) else { return };
         let Some(place) = room.iter().position(|seat| seat.slot == slot) else { return };
-        if room.swap_remove(place).stage != Stage::Resuming {
+        if matches!(room.swap_remove(place).stage, Stage::Live(_)) {
             sink.home(HomeInput::Unsubscribe { conversation, shard: self.shard });
         }
         if room.is_empty() {
@@ -184,7 +203,7 @@ impl EdgeCore {
             EdgeInput::Notice { conversation, frame, except, class } => {
                 for seat in self.rooms.get(&conversation).into_iter().flatten() {
                     let user = self.connections.get(seat.slot as usize).map(|resident| resident.user);
-                    if seat.stage != Stage::Resuming && (except.is_none() || user != except) {
+                    if matches!(seat.stage, Stage::Live(_)) && (except.is_none() || user != except) {
                         sink.shared(seat.slot, &frame, class);
                     }
                 }
@@ -212,7 +231,7 @@ impl EdgeCore {
                     delivered += 1;
                 }
                 Stage::Live(cursor) if cursor < delivery.sequence => skipped.push((seat.slot, cursor)),
-                Stage::Live(_) | Stage::Resuming => {}
+                Stage::Live(_) | Stage::Resuming(_) => {}
             }
         }
         metrics::deliveries(delivered);
@@ -257,7 +276,7 @@ impl EdgeCore {
                 .get(&conversation)
                 .into_iter()
                 .flatten()
-                .any(|seat| seat.slot == slot && seat.stage != Stage::Resuming);
+                .any(|seat| seat.slot == slot && matches!(seat.stage, Stage::Live(_)));
             // A seat that is resuming hears from the home that it may not, with the reason.
             if live {
                 self.leave(key, conversation, sink);
@@ -272,16 +291,15 @@ impl EdgeCore {
         tracing::error!(conversation.id = %conversation, %cursor, "IN-ORDER: a delivery was not the next; reading the log");
         let Resident { tenant, user, .. } = self.connections[slot as usize];
         let key = ConnectionKey { shard: self.shard, slot, tenant };
-        let subscribe = Subscribe { conversation, user, key, after: Some(cursor), command: None, announce: false };
+        let subscribe =
+            Subscribe { conversation, user, key, wish: 0, after: Some(cursor), command: None, announce: false };
         self.ask(subscribe, sink);
     }
 
     fn subscribed(&mut self, subscribed: Subscribed, sink: &mut impl EdgeSink) {
-        let Subscribed { conversation, key, command, answer } = subscribed;
-        let seat = self.holds(key).then(|| self.rooms.get_mut(&conversation)).flatten();
-        let seat = seat.and_then(|room| room.iter_mut().find(|seat| seat.slot == key.slot));
-        let Some(seat) = seat else {
-            // It went away while it asked: nobody follows.
+        let Subscribed { conversation, key, wish, command, answer } = subscribed;
+        let Some(seat) = self.resuming(key, conversation, wish) else {
+            // It went away, or asked anew: this answer seats nobody.
             if matches!(answer, Answer::Caught { .. }) {
                 sink.home(HomeInput::Unsubscribe { conversation, shard: self.shard });
             }
@@ -291,7 +309,13 @@ impl EdgeCore {
             return;
         };
         match answer {
-            Answer::Caught { gap, recent, head } => {
+            Answer::Caught { gap, after, recent, head } if !recent.is_empty() && !sink.has_room(key.slot) => {
+                // A socket that resumes much at once takes it from the log, at its own pace (BOUNDED).
+                sink.home(HomeInput::Unsubscribe { conversation, shard: self.shard });
+                accept(key.slot, command, gap, sink);
+                sink.replay(Replay { key, conversation, wish, after, head });
+            }
+            Answer::Caught { gap, recent, head, .. } => {
                 seat.stage = Stage::Live(head);
                 accept(key.slot, command, gap, sink);
                 for delivery in &recent {
@@ -301,7 +325,7 @@ impl EdgeCore {
             }
             Answer::Behind { gap, after, head } => {
                 accept(key.slot, command, gap, sink);
-                sink.replay(key, conversation, after, head);
+                sink.replay(Replay { key, conversation, wish, after, head });
             }
             Answer::NotMember { after } => {
                 self.leave(key, conversation, sink);
@@ -309,38 +333,32 @@ impl EdgeCore {
             }
             Answer::Failed(error) => {
                 self.leave(key, conversation, sink);
-                let (id, open) = command.map_or((None, None), |asked| (asked.id, Some(asked.open)));
-                let error = error.with("conversation_id", conversation.to_string());
-                let frame = CommandError { id, error }.into();
-                match open {
-                    Some(open) => sink.reply(key.slot, Some(frame), open),
-                    None => sink.frame(key.slot, frame),
-                }
+                fail(key.slot, conversation, error, command, sink);
             }
         }
     }
 
-    /// Whether this socket still waits for the log of this conversation.
-    pub(crate) fn resumes(&self, key: ConnectionKey, conversation: ConversationId) -> bool {
-        self.holds(key)
-            && self
-                .rooms
-                .get(&conversation)
-                .is_some_and(|room| room.iter().any(|seat| seat.slot == key.slot && seat.stage == Stage::Resuming))
+    /// The seat that waits for this wish.
+    fn resuming(&mut self, key: ConnectionKey, conversation: ConversationId, wish: u32) -> Option<&mut Seat> {
+        if !self.holds(key) {
+            return None;
+        }
+        let room = self.rooms.get_mut(&conversation)?;
+        room.iter_mut().find(|seat| seat.slot == key.slot && seat.stage == Stage::Resuming(wish))
     }
 
-    /// A socket got the log up to `after`: asks for what came since.
-    pub(crate) fn replayed(
-        &mut self,
-        key: ConnectionKey,
-        conversation: ConversationId,
-        after: Sequence,
-        sink: &mut impl EdgeSink,
-    ) {
-        if self.resumes(key, conversation) {
+    /// Whether a replay is still of use.
+    pub(crate) fn wants(&mut self, replay: &Replay) -> bool {
+        self.resuming(replay.key, replay.conversation, replay.wish).is_some()
+    }
+
+    /// A socket got the log up to the head of its replay: asks for what came since.
+    pub(crate) fn replayed(&mut self, replay: &Replay, sink: &mut impl EdgeSink) {
+        let Replay { key, conversation, wish, head, .. } = *replay;
+        if self.wants(replay) {
             let user = self.connections[key.slot as usize].user;
-            let after = Some(after);
-            let subscribe = Subscribe { conversation, user, key, after, command: None, announce: false };
+            let after = Some(head);
+            let subscribe = Subscribe { conversation, user, key, wish, after, command: None, announce: false };
             sink.home(HomeInput::Subscribe(Box::new(subscribe)));
         }
     }
@@ -375,10 +393,11 @@ fn refuse(
     sink.frame(slot, Gap { conversation_id: conversation, from, to: from, reason: GapReason::NoAccess }.into());
 }
 
-fn in_progress(asked: &Asked) -> ServerFrame {
-    let error = hubbub_protocol::ErrorBody::new(
-        hubbub_protocol::ErrorCode::Conflict,
-        "this conversation is being resumed already: wait for its live frame",
-    );
-    CommandError { id: asked.id.clone(), error }.into()
+/// Says that the store could not tell.
+fn fail(slot: u32, conversation: ConversationId, error: ErrorBody, command: Option<Asked>, sink: &mut impl EdgeSink) {
+    let error = error.with("conversation_id", conversation.to_string());
+    match command {
+        Some(Asked { id, open }) => sink.reply(slot, Some(CommandError { id, error }.into()), open),
+        None => sink.frame(slot, CommandError { id: None, error }.into()),
+    }
 }

@@ -23,7 +23,7 @@ use hubbub_storage::error::StoreError;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
-use super::edge::{EdgeCore, EdgeSink};
+use super::edge::{EdgeCore, EdgeSink, Replay};
 use super::work::Services;
 use crate::config::HubConfig;
 use crate::connection::{Connection, Who, heartbeat};
@@ -42,14 +42,6 @@ const MAX_ENDED: usize = 4_096;
 
 /// A connection and whose it is.
 type Seat = (Rc<Connection>, Who);
-
-/// A socket's way from a cursor to an edge of the log.
-struct Replay {
-    key: ConnectionKey,
-    conversation: ConversationId,
-    after: Sequence,
-    head: Sequence,
-}
 
 /// A shard's thread.
 pub(crate) struct Local {
@@ -326,35 +318,36 @@ impl Local {
 
     /// Gives a socket the log above a cursor up to an edge, then asks for what came since.
     async fn replay(self: Rc<Self>, replay: Replay) {
-        let Replay { key, conversation, mut after, head } = replay;
-        let Some(connection) = self.connection(key.slot) else { return };
-        while after < head {
+        let Some(connection) = self.connection(replay.key.slot) else { return };
+        let mut after = replay.after;
+        while after < replay.head {
             connection.has_room().await;
             let page = {
                 let _turn = self.reading().await;
-                self.services.read_above(conversation, after, head, REPLAY_PAGE).await
+                self.services.read_above(replay.conversation, after, replay.head, REPLAY_PAGE).await
             };
             let given = match page {
-                Ok(page) => self.give(&connection, key, &page).await,
+                Ok(page) => self.give(&connection, &replay, &page).await,
                 Err(error) => {
-                    tracing::error!(conversation.id = %conversation, %error, "a replay could not be read");
-                    self.fail_replay(&connection, key, conversation, &error);
+                    tracing::error!(conversation.id = %replay.conversation, %error, "a replay could not be read");
+                    self.fail_replay(&connection, &replay, &error);
                     None
                 }
             };
             let Some(last) = given else { return };
             after = last;
         }
-        self.edge.borrow_mut().replayed(key, conversation, head, &mut Sink { local: &self });
+        self.edge.borrow_mut().replayed(&replay, &mut Sink { local: &self });
         self.turn.notify_one();
     }
 
-    /// Queues records for a socket that resumes, no faster than it reads; the last one's sequence, unless it went away.
-    async fn give(&self, connection: &Rc<Connection>, key: ConnectionKey, page: &[Record]) -> Option<Sequence> {
+    /// Queues records for a socket that resumes, no faster than it reads; the last one's sequence, unless it went away or
+    /// asked anew.
+    async fn give(&self, connection: &Rc<Connection>, replay: &Replay, page: &[Record]) -> Option<Sequence> {
         for record in page {
             connection.flush();
             connection.has_room().await;
-            if connection.closing().is_some() || !self.edge.borrow().resumes(key, record.conversation_id) {
+            if connection.closing().is_some() || !self.edge.borrow_mut().wants(replay) {
                 return None;
             }
             let bytes = frame::encode(&Event::of(record).into(), connection.format);
@@ -364,15 +357,13 @@ impl Local {
         page.last().map(|record| record.sequence)
     }
 
-    fn fail_replay(
-        &self,
-        connection: &Rc<Connection>,
-        key: ConnectionKey,
-        conversation: ConversationId,
-        error: &StoreError,
-    ) {
-        self.leave(key, conversation);
-        let error = hubbub_domain::refusal::never_stored(error).with("conversation_id", conversation.to_string());
+    fn fail_replay(&self, connection: &Rc<Connection>, replay: &Replay, error: &StoreError) {
+        if !self.edge.borrow_mut().wants(replay) {
+            return;
+        }
+        self.leave(replay.key, replay.conversation);
+        let conversation = replay.conversation.to_string();
+        let error = hubbub_domain::refusal::never_stored(error).with("conversation_id", conversation);
         connection.frame(&CommandError { id: None, error }.into());
         self.flush_later(connection);
     }
@@ -415,8 +406,13 @@ impl EdgeSink for Sink<'_> {
         drop(open);
     }
 
-    fn replay(&mut self, key: ConnectionKey, conversation: ConversationId, after: Sequence, head: Sequence) {
-        self.local.replays.borrow_mut().push(Replay { key, conversation, after, head });
+    fn has_room(&self, slot: u32) -> bool {
+        let seats = self.local.seats.borrow();
+        seats.get(slot as usize).and_then(Option::as_ref).is_none_or(|(connection, _)| connection.has_room_now())
+    }
+
+    fn replay(&mut self, replay: Replay) {
+        self.local.replays.borrow_mut().push(replay);
     }
 
     fn home(&mut self, input: HomeInput) {

@@ -14,11 +14,14 @@ use crate::message::Delivery;
 const MAX_BYTES: usize = 20 * 1024 * 1024;
 /// What an entry costs beside its payload: the record's frame and both its encodings, roughly.
 const OVERHEAD: usize = 512;
+/// Bytes that one resume gets from the ring at once: a quarter of what may wait for a socket. One that lacks more reads
+/// the log, as fast as it takes it.
+const MAX_AT_ONCE: usize = 256 * 1024;
 
 /// The ring.
 #[derive(Default)]
 pub(crate) struct Ring {
-    recent: HashMap<ConversationId, VecDeque<Arc<Delivery>>>,
+    recent: HashMap<ConversationId, VecDeque<(Arc<Delivery>, usize)>>,
     order: VecDeque<(ConversationId, usize)>,
     bytes: usize,
 }
@@ -29,7 +32,7 @@ impl Ring {
         // Three copies at the most: the record's and one in each format.
         let bytes = OVERHEAD + 3 * payload_bytes;
         let conversation = delivery.conversation;
-        self.recent.entry(conversation).or_default().push_back(delivery);
+        self.recent.entry(conversation).or_default().push_back((delivery, bytes));
         self.order.push_back((conversation, bytes));
         self.bytes += bytes;
         while self.bytes > MAX_BYTES {
@@ -48,7 +51,7 @@ impl Ring {
         }
     }
 
-    /// All records above `after` up to `head`, if it still has every one of them.
+    /// All records above `after` up to `head`, if it still has every one of them and they are not too much at once.
     pub(crate) fn above(
         &self,
         conversation: ConversationId,
@@ -59,10 +62,12 @@ impl Ring {
             return Some(Vec::new());
         }
         let recent = self.recent.get(&conversation)?;
-        let wanted: Vec<_> = recent.iter().filter(|delivery| delivery.sequence > after).cloned().collect();
-        let whole = wanted.first().is_some_and(|first| first.sequence == after.next())
-            && wanted.last().is_some_and(|last| last.sequence == head);
-        whole.then_some(wanted)
+        let from = recent.partition_point(|(delivery, _)| delivery.sequence <= after);
+        let wanted = || recent.range(from..);
+        let whole = wanted().next().is_some_and(|(first, _)| first.sequence == after.next())
+            && wanted().next_back().is_some_and(|(last, _)| last.sequence == head)
+            && wanted().map(|(_, bytes)| bytes).sum::<usize>() <= MAX_AT_ONCE;
+        whole.then(|| wanted().map(|(delivery, _)| Arc::clone(delivery)).collect())
     }
 
     /// Forgets a conversation's records: one of them was erased, or the order is to be learnt anew.

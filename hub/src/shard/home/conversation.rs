@@ -45,9 +45,9 @@ impl Work {
                 out.push(HomeOutput::Reply { to: reply, result: Err(refusal.clone()) });
             }
             Self::Subscribe(subscribe) => {
-                let Subscribe { key, command, .. } = *subscribe;
+                let Subscribe { key, wish, command, .. } = *subscribe;
                 let answer = Answer::Failed(refusal.clone());
-                let input = Subscribed { conversation: id, key, command, answer };
+                let input = Subscribed { conversation: id, key, wish, command, answer };
                 out.push(HomeOutput::ToEdge { shard: key.shard, input: EdgeInput::Subscribed(Box::new(input)) });
             }
         }

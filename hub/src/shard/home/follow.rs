@@ -24,7 +24,7 @@ pub(super) fn answer(ring: &Ring, state: &ConversationState, subscribe: &Subscri
     let head = state.head();
     let (gap, after) = start(membership, subscribe, head);
     match ring.above(subscribe.conversation, after, head) {
-        Some(recent) => (true, Answer::Caught { gap, recent, head }),
+        Some(recent) => (true, Answer::Caught { gap, after, recent, head }),
         None => (false, Answer::Behind { gap, after, head }),
     }
 }
@@ -45,8 +45,8 @@ fn start(membership: &Membership, subscribe: &Subscribe, head: Sequence) -> (Opt
 
 /// The answer with what asked for it.
 pub(super) fn subscribed(subscribe: Subscribe, answer: Answer) -> Subscribed {
-    let Subscribe { conversation, key, command, .. } = subscribe;
-    Subscribed { conversation, key, command, answer }
+    let Subscribe { conversation, key, wish, command, .. } = subscribe;
+    Subscribed { conversation, key, wish, command, answer }
 }
 
 /// Presence, where a conversation is small: the others hear who came, and the one who came hears who is there.

@@ -24,8 +24,8 @@ use tokio::sync::oneshot;
 use super::reader::Reader;
 use crate::directory::Directory;
 use crate::frame::SharedFrame;
-use crate::message::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, ReplyTo, Subscribe};
-use crate::shard::edge::{EdgeCore, EdgeSink};
+use crate::message::{Class, Delivery, EdgeInput, HomeInput, OpenCount, ReplyTo, Subscribe};
+use crate::shard::edge::{EdgeCore, EdgeSink, Replay};
 use crate::shard::home::{AppendFailure, Done, HomeCore, HomeOutput, HomeWork};
 use crate::shard::work::Services;
 use crate::shared::home_of;
@@ -34,9 +34,6 @@ const SHARDS: usize = 2;
 const PEOPLE: usize = 5;
 const CONVERSATIONS: usize = 3;
 const MOMENT: Timestamp = Timestamp::from_ms(1_800_000_000_000);
-
-/// A replay that an edge asked for.
-type Replay = (ConnectionKey, ConversationId, Sequence, Sequence);
 
 /// One act that was asked, and how it was answered.
 struct Asked {
@@ -83,6 +80,7 @@ struct Heard {
     frames: Vec<(u32, hubbub_protocol::frame::server::ServerFrame)>,
     homes: Vec<HomeInput>,
     replays: Vec<Replay>,
+    has_room: bool,
 }
 
 impl EdgeSink for Heard {
@@ -98,8 +96,12 @@ impl EdgeSink for Heard {
 
     fn reply(&mut self, _: u32, _: Option<hubbub_protocol::frame::server::ServerFrame>, _: OpenCount) {}
 
-    fn replay(&mut self, key: ConnectionKey, conversation: ConversationId, after: Sequence, head: Sequence) {
-        self.replays.push((key, conversation, after, head));
+    fn has_room(&self, _: u32) -> bool {
+        self.has_room
+    }
+
+    fn replay(&mut self, replay: Replay) {
+        self.replays.push(replay);
     }
 
     fn home(&mut self, input: HomeInput) {
@@ -227,7 +229,7 @@ impl World {
     }
 
     fn edge(&mut self, shard: usize, input: impl FnOnce(&mut EdgeCore, &mut Heard)) {
-        let mut heard = Heard::default();
+        let mut heard = Heard { has_room: self.draw(3) > 0, ..Heard::default() };
         input(&mut self.edges[shard], &mut heard);
         for (slot, frame) in heard.frames {
             let place = (u8::try_from(shard).expect("few shards"), slot);
@@ -264,24 +266,24 @@ impl World {
 
     /// Gives a reader some of the log, as the shard's task does.
     fn replay(&mut self, place: usize) {
-        let (key, conversation, after, head) = self.replays.swap_remove(place);
-        let shard = usize::from(key.shard);
-        if !self.edges[shard].resumes(key, conversation) {
+        let mut replay = self.replays.swap_remove(place);
+        let shard = usize::from(replay.key.shard);
+        if !self.edges[shard].wants(&replay) {
             return;
         }
-        let page = self.services.read_above(conversation, after, head, 3);
+        let page = self.services.read_above(replay.conversation, replay.after, replay.head, 3);
         let page = page.now_or_never().expect("the memory store never waits").expect("GAPLESS: a page");
-        let last = page.last().expect("at least one").sequence;
         for record in &page {
             let frame = hubbub_protocol::frame::server::Event::of(record).into();
-            if let Some(reader) = self.readers.get_mut(&(key.shard, key.slot)) {
+            if let Some(reader) = self.readers.get_mut(&(replay.key.shard, replay.key.slot)) {
                 reader.hears(self.seed, &frame);
             }
         }
-        if last < head {
-            self.replays.push((key, conversation, last, head));
+        replay.after = page.last().expect("at least one").sequence;
+        if replay.after < replay.head {
+            self.replays.push(replay);
         } else {
-            self.edge(shard, |edge, sink| edge.replayed(key, conversation, head, sink));
+            self.edge(shard, |edge, sink| edge.replayed(&replay, sink));
         }
     }
 
@@ -308,7 +310,7 @@ impl World {
             if let Some(after) = wanted.get(&conversation).copied() {
                 let after = if self.draw(2) == 0 { after.or(Some(Sequence::new(self.draw(9) as u64))) } else { after };
                 reader.asks(conversation, after);
-                let subscribe = Subscribe { conversation, user, key, after, command: None, announce: false };
+                let subscribe = Subscribe { conversation, user, key, wish: 0, after, command: None, announce: false };
                 self.edge(shard, |edge, sink| edge.ask(subscribe, sink));
             }
         }
@@ -336,13 +338,10 @@ impl World {
         let shard = usize::from(place.0);
         let reader = self.readers.get_mut(&place).expect("it is there");
         let (key, user) = (reader.key, reader.user);
-        if self.edges[shard].resumes(key, conversation) {
-            return;
-        }
         let held = reader.held.get(&conversation).and_then(|held| held.cursor).unwrap_or_default();
         let after = Some(Sequence::new(held.get().saturating_sub(back)));
         reader.asks(conversation, after);
-        let subscribe = Subscribe { conversation, user, key, after, command: None, announce: false };
+        let subscribe = Subscribe { conversation, user, key, wish: 0, after, command: None, announce: false };
         self.edge(shard, |edge, sink| edge.ask(subscribe, sink));
     }
 
