@@ -7,6 +7,8 @@
 mod bad_frames;
 mod config;
 mod crash;
+mod disk;
+mod drain;
 mod half_open;
 mod in_process;
 mod keys;

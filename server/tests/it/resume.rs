@@ -262,7 +262,7 @@ async fn assert_pages(peer: &mut Peer, conversation_id: ConversationId, whole: &
         (Some(5), None, Some(10), from_to(1, 4)),
         (None, Some(0), Some(3), from_to(1, 3)),
         (None, Some(100), None, from_to(101, 150)),
-        (Some(104), Some(100), Some(50), from_to(101, 103)),
+        (None, None, Some(201), from_to(head - 199, head)),
         (Some(1), None, None, vec![]),
         (None, Some(head), None, vec![]),
     ];
@@ -279,42 +279,87 @@ async fn assert_pages(peer: &mut Peer, conversation_id: ConversationId, whole: &
         }));
         assert!(same.clone().all(|(page, whole)| page == whole), "{what}: the same events");
     }
-    for limit in [0, 201] {
-        let id = peer.command();
-        let query = History { id, conversation_id, before_seq: None, after_seq: None, limit: Some(limit) };
-        let ServerFrame::CommandError(refused) = peer.ask(query).await else { panic!("{limit}: taken") };
-        assert_eq!(refused.error.code.as_str(), "validation_failed", "{limit}");
+    let id = peer.command();
+    let (before_seq, after_seq) = (Some(Sequence::new(104)), Some(Sequence::new(100)));
+    let ServerFrame::CommandError(refused) =
+        peer.ask(History { id, conversation_id, before_seq, after_seq, limit: None }).await
+    else {
+        panic!("both bounds were taken")
+    };
+    assert_eq!(refused.error.code.as_str(), "validation_failed", "{refused:?}");
+}
+
+#[tokio::test]
+async fn resumable_more_than_an_outbox_holds_of_many_conversations_at_once_comes_whole() {
+    const CONVERSATIONS: usize = 40;
+    const EACH: u64 = 100;
+    let host = Host::start();
+    let ann = host.person("ann").await;
+    let mut talker = ann.connect(Format::MessagePack).await;
+    let mut cursors = Vec::new();
+    for _ in 0..CONVERSATIONS {
+        let conversation = ann.group(&[]).await;
+        for _ in 0..EACH {
+            talker.say(message(conversation, vec![b'x'; 300])).await;
+        }
+        talker.events_up_to(conversation, EACH + 1).await;
+        cursors.push(cursor(conversation, 0));
+    }
+    for format in Format::ALL {
+        // About 3 MiB, to a reader that takes all it can.
+        let mut peer = ann.resume(format, &cursors).await;
+        let mut next = std::collections::HashMap::new();
+        let mut lives = 0;
+        while lives < CONVERSATIONS {
+            match peer.hear_or_end().await.expect("BOUNDED: a resume alone does not make a reader slow") {
+                ServerFrame::Live(live) => {
+                    assert_eq!(live.seq.get(), EACH + 1);
+                    lives += 1;
+                }
+                frame => {
+                    if let Some(event) = frame.into_event() {
+                        let place = event.place();
+                        let next = next.entry(place.conversation_id).or_insert(1);
+                        assert_eq!(place.sequence.get(), *next, "IN-ORDER");
+                        *next += 1;
+                    }
+                }
+            }
+        }
+        assert!(next.len() == CONVERSATIONS && next.values().all(|next| *next == EACH + 2), "RESUMABLE: {next:?}");
     }
 }
 
 #[tokio::test]
-async fn a_second_wish_while_the_first_is_served_is_refused_and_leaves_it_alone() {
+async fn in_order_a_new_wish_takes_the_place_of_one_that_is_being_served() {
     let host = Host::start();
     let ann = host.person("ann").await;
-    let conversation = ann.group(&[]).await;
+    let conversation_id = ann.group(&[]).await;
     let mut talker = ann.connect(Format::Json).await;
-    let head = fill(&mut talker, conversation, 3_000).await;
+    let head = fill(&mut talker, conversation_id, 3_000).await;
     let mut peer = ann.connect(Format::Json).await;
-    peer.replay(conversation).await;
-    let subscribe = |id: &str| Subscribe {
-        id: Some(id.to_owned()),
-        conversation_id: conversation,
-        after_seq: Some(Sequence::ZERO),
-    };
-    peer.say(subscribe("first")).await;
-    peer.say(subscribe("second")).await;
-    let (mut refused, mut events) = (None, Vec::new());
+    peer.replay(conversation_id).await;
+    for (id, after) in [("first", 0), ("second", 1_500)] {
+        let after_seq = Some(Sequence::new(after));
+        peer.say(Subscribe { id: Some(id.to_owned()), conversation_id, after_seq }).await;
+    }
+    let (mut answered, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         match peer.hear().await {
-            ServerFrame::CommandError(error) => refused = Some(error),
-            ServerFrame::Live(live) => {
+            ServerFrame::CommandOk(ok) => answered.extend(ok.id),
+            // The first may have come to its end before the second was read.
+            ServerFrame::Live(live) if answered.len() == 2 => {
                 assert_eq!(live.seq.get(), head);
                 break;
             }
-            frame => events.extend(event_of(frame, conversation)),
+            ServerFrame::Live(_) => {}
+            frame => {
+                let events = if answered.len() == 2 { &mut after } else { &mut before };
+                events.extend(event_of(frame, conversation_id));
+            }
         }
     }
-    let refused = refused.expect("the second is refused");
-    assert_eq!((refused.id.as_deref(), refused.error.code.as_str()), (Some("second"), "conflict"));
-    assert_eq!(sequences(&events), from_to(1, head), "IN-ORDER: the first is served whole, and once");
+    assert_eq!(answered, ["first", "second"], "each command has its reply");
+    assert_eq!(sequences(&before), from_to(1, before.len() as u64), "IN-ORDER: the first, as far as it came");
+    assert_eq!(sequences(&after), from_to(1_501, head), "RESUMABLE: the second, whole");
 }

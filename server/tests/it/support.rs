@@ -158,6 +158,12 @@ impl Running {
         self.child.wait().expect("the process can be waited for");
     }
 
+    /// Waits for its end: its exit code, and what of its log was not read yet.
+    pub(crate) fn ended(&mut self) -> (Option<i32>, String) {
+        let log = self.rest_of_log();
+        (self.child.wait().expect("the process can be waited for").code(), log)
+    }
+
     /// SIGTERM, and its end.
     pub(crate) fn stop(self) -> (ExitStatus, String) {
         self.signal(Signal::TERM);
