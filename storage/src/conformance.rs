@@ -1,12 +1,13 @@
 //! The suite that every backend and every wrapper passes: the contract, said as tests.
 //!
-//! One property a function, in [`log`] and [`records`]; one backend a call of
+//! One property a function, in [`log`], [`recall`] and [`records`]; one backend a call of
 //! [`conformance_suite!`](crate::conformance_suite), which yields a named test for each. A property gets a fresh store and
 //! knows nothing of its engine. What only one engine can show (a crash, a full disk, a flipped bit) is in that engine's
 //! own tests.
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "these are tests: what is not as expected fails")]
 
 pub mod log;
+pub mod recall;
 pub mod records;
 
 use std::future::Future;
@@ -42,9 +43,6 @@ macro_rules! conformance_suite {
                 ranges_and_limits_cut_the_same_log
                 a_read_sees_whatever_was_acked_before_it
                 lookup_finds_an_act_and_nothing_else
-                a_recall_erases_the_payload_and_nothing_else
-                a_recall_reaches_a_message_of_its_own_append
-                a_recall_of_no_message_is_stored_and_erases_nothing
                 an_empty_conversation_is_empty_and_no_error
                 an_append_that_breaks_the_contract_is_refused
                 the_largest_append_and_the_largest_payload_come_back
@@ -53,6 +51,11 @@ macro_rules! conformance_suite {
                 a_dropped_future_does_not_undo_its_append
                 conversations_do_not_touch_one_another
                 closing_finishes_what_was_handed_over_and_refuses_the_rest
+            }
+            $crate::conformance_suite! { @group recall $fresh =>
+                a_recall_erases_the_payload_and_nothing_else
+                a_recall_reaches_a_message_of_its_own_append
+                a_recall_of_no_message_is_stored_and_erases_nothing
             }
             $crate::conformance_suite! { @group records $fresh =>
                 a_row_comes_back_and_its_version_rises_by_one

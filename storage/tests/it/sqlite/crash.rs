@@ -23,7 +23,7 @@ const KILLS: u64 = 24;
 const CONVERSATIONS: u8 = 4;
 const SENDERS: usize = 16;
 /// A round lasts well under a second.
-const CHILD_LIFE: Duration = Duration::from_secs(60);
+const CHILD_LIFE: Duration = Duration::from_mins(1);
 const DIR: &str = "HUBBUB_TEST_CRASH_DIR";
 
 fn conversation(number: u8) -> ConversationId {
