@@ -34,6 +34,17 @@ impl Host {
     }
 }
 
+/// A socket that said `ping` with the id `after` gets its answer.
+async fn assert_answers(raw: &mut Raw, after: &str) {
+    loop {
+        match raw.frame().await {
+            Some(ServerFrame::Pong(answer)) if answer.id.as_deref() == Some("after") => return,
+            Some(_) => {}
+            None => panic!("the socket ended after {after}"),
+        }
+    }
+}
+
 /// Faults of framing, and how a socket ends that makes them.
 fn broken_framing() -> Vec<(&'static str, Format, Vec<u8>, u16)> {
     let json = Format::Json;
@@ -146,9 +157,7 @@ async fn bounded_a_flood_of_pings_is_answered_and_one_whose_pongs_are_not_read_s
     }
     assert!(pongs > 0);
     reads.write(&masked(TEXT, br#"{"type":"ping","id":"after"}"#)).await;
-    while !matches!(reads.frame().await.expect("open"), ServerFrame::Pong(pong) if pong.id.as_deref() == Some("after"))
-    {
-    }
+    assert_answers(&mut reads, "a flood of pings").await;
 
     let mut reads_not = Raw::connect_narrow(host.target.address, 4_096).await.upgrade(Format::Json).await;
     reads_not.write(&auth_frame(Format::Json, &token)).await;
@@ -194,8 +203,18 @@ async fn members_only_a_first_frame_that_is_no_login_is_refused_and_closed() {
     host.assert_serves(&ann, "wrong logins").await;
 }
 
-/// Frames that can be told apart and not read: what they are answered with.
-fn unreadable() -> Vec<(&'static str, Format, Vec<u8>, &'static str, Option<&'static str>)> {
+/// A frame that can be told apart and not read, and the error it is answered with: its code, and the id in it.
+struct Unreadable {
+    what: &'static str,
+    format: Format,
+    bytes: Vec<u8>,
+    /// Empty where it may be read after all.
+    code: &'static str,
+    id: Option<&'static str>,
+}
+
+/// Many of them.
+fn unreadable() -> Vec<Unreadable> {
     let json = |text: &str| (Format::Json, text.as_bytes().to_vec());
     let pack = |bytes: &[u8]| (Format::MessagePack, bytes.to_vec());
     let deep = format!(r#"{{"type":"ping","id":"d","x":{}1{}}}"#, "[".repeat(5_000), "]".repeat(5_000));
@@ -225,8 +244,8 @@ fn unreadable() -> Vec<(&'static str, Format, Vec<u8>, &'static str, Option<&'st
         ("bytes that claim 4 Gi", pack(b"\x82\xa4type\xa4ping\xa2id\xc6\xff\xff\xff\xff"), "validation_failed", None),
         ("text that claims 4 Gi", pack(b"\x82\xa4type\xa4ping\xa2id\xdb\xff\xff\xff\xff"), "validation_failed", None),
     ]
-    .map(|(what, (format, bytes), code, id)| (what, format, bytes, code, id))
-    .to_vec()
+    .map(|(what, (format, bytes), code, id)| Unreadable { what, format, bytes, code, id })
+    .into()
 }
 
 #[tokio::test]
@@ -234,7 +253,7 @@ async fn frames_that_cannot_be_read_are_answered_with_their_code_and_the_socket_
     let (host, ann) = hosted().await;
     let token = ann.account.token();
     let before = host.resident_kib();
-    for (what, format, bytes, code, id) in unreadable() {
+    for Unreadable { what, format, bytes, code, id } in unreadable() {
         let mut raw = Raw::login(&host.target, format, &token).await;
         let opcode = crate::raw::opcode(format);
         raw.write(&masked(opcode, &bytes)).await;
@@ -250,9 +269,7 @@ async fn frames_that_cannot_be_read_are_answered_with_their_code_and_the_socket_
             ServerFrame::Pong(_) if code.is_empty() => {}
             other => panic!("{what}: {other:?}"),
         }
-        while !matches!(raw.frame().await.expect("open"), ServerFrame::Pong(pong) if pong.id.as_deref() == Some("after"))
-        {
-        }
+        assert_answers(&mut raw, what).await;
     }
     let grown = host.resident_kib().saturating_sub(before);
     assert!(grown < MAX_GROWTH_KIB, "BOUNDED: {grown} KiB more");

@@ -105,7 +105,9 @@ async fn audit(people: &[Person], places: &Places, books: &Books) {
         let seen: Vec<Seen> = history.iter().skip(1).map(Seen::of).collect();
         journal::compare(&acked, *id, &seen);
         let mut ledger = books.ledger.lock().unwrap();
-        seen.iter().for_each(|seen| ledger.history(number, seen));
+        for seen in &seen {
+            ledger.history(number, seen);
+        }
         ledger.history_ends(number);
     }
 }

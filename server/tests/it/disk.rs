@@ -127,5 +127,7 @@ async fn durable_a_full_disk_ends_the_server_with_a_clear_last_word_and_no_ack_w
     }
     let whole = ann.history(conversation, 200).await;
     assert_eq!(by_id(&whole).len(), sent + 1, "ONCE: all that was sent is there once, at the end");
-    println!("disk: of {sent} sent {acked} were acked, {refused} refused, {settled} settled by a repeat after the restart");
+    println!(
+        "disk: of {sent} sent {acked} were acked, {refused} refused, {settled} settled by a repeat after the restart"
+    );
 }

@@ -43,11 +43,11 @@ pub(crate) fn header(first: u8, mask_bit: u8, length: u64) -> Vec<u8> {
     match length {
         0..=125 => header.push(mask_bit | u8::try_from(length).unwrap()),
         126..=0xffff => {
-            header.push(mask_bit | 126);
+            header.push(mask_bit | 0x7e);
             header.extend_from_slice(&u16::try_from(length).unwrap().to_be_bytes());
         }
         _ => {
-            header.push(mask_bit | 127);
+            header.push(mask_bit | 0x7f);
             header.extend_from_slice(&length.to_be_bytes());
         }
     }

@@ -3,16 +3,14 @@
 use hubbub_loadtest::client::ClientError;
 use hubbub_loadtest::client::http::Answer;
 use hubbub_protocol::codec::Format;
-use hubbub_protocol::frame::client::{
-    ClientFrame, History, MessageRecall, MessageSend, Ping, ReactionAdd, Read, Subscribe,
-};
+use hubbub_protocol::frame::client::{ClientFrame, History, MessageRecall, MessageSend, ReactionAdd, Read, Subscribe};
 use hubbub_protocol::frame::server::{Event, GapReason, ServerFrame};
 use hubbub_protocol::limits::MAX_PAYLOAD_BYTES;
 use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, MessageId, Payload, Sequence};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::wire::{Host, Peer, Person, cursor, event_of, message, sequences};
+use crate::wire::{Host, Peer, Person, cursor, message, sequences};
 
 /// Sends by REST.
 async fn send_by_rest(person: &Person, message: &MessageSend) -> Result<u64, (u16, ErrorBody)> {
@@ -65,8 +63,7 @@ async fn refusals(peer: &mut Peer, stranger: &Person, conversation_id: Conversat
     assert_eq!(status, 404);
     refusals.push(words(refusal));
     let path = format!("/conversations/{conversation_id}/messages");
-    let page: Result<Answer<Value>, _> =
-        stranger.account.http().get(&path, Some(&stranger.account.token())).await;
+    let page: Result<Answer<Value>, _> = stranger.account.http().get(&path, Some(&stranger.account.token())).await;
     let Err(ClientError::Refused { status: 404, error }) = page else { panic!("{page:?}") };
     refusals.push(words(error));
     refusals
@@ -174,19 +171,6 @@ async fn change_members(owner: &Person, conversation: ConversationId, who: &Pers
     done.expect("the owner may");
 }
 
-/// All of a conversation's events that a socket has been sent by now.
-async fn events_by_now(peer: &mut Peer, conversation: ConversationId) -> Vec<Event> {
-    let id = peer.command();
-    peer.say(Ping { id: id.clone() }).await;
-    let mut events = Vec::new();
-    loop {
-        match peer.hear().await {
-            ServerFrame::Pong(pong) if pong.id == id => return events,
-            frame => events.extend(event_of(frame, conversation)),
-        }
-    }
-}
-
 #[tokio::test]
 async fn members_only_nothing_reaches_who_was_removed_and_nothing_of_theirs_is_taken() {
     let host = Host::start();
@@ -222,19 +206,22 @@ async fn members_only_nothing_reaches_who_was_removed_and_nothing_of_theirs_is_t
     let found: Vec<ClientMessageId> = messages_of(&history, &ben);
     assert_eq!(found, taken, "HONEST: of his there is what was acked and nothing that was refused");
     for peer in &mut bens {
-        let events = events_by_now(peer, conversation).await;
+        let events = peer.events_by_now(conversation).await;
         assert_eq!(events, history[1..=end], "MEMBERS-ONLY, IN-ORDER: all up to his removal and nothing after it");
     }
     let mut back = ben.resume(Format::Json, &[cursor(conversation, 1)]).await;
     let gap = back.hear_until(|frame| if let ServerFrame::Gap(gap) = frame { Some(gap) } else { None }).await;
     assert_eq!((gap.conversation_id, gap.reason), (conversation, GapReason::NoAccess), "MEMBERS-ONLY in a resume");
     anns.send(message(conversation, "still of us")).await.unwrap();
-    assert_eq!(events_by_now(&mut back, conversation).await, [], "MEMBERS-ONLY: nothing follows");
+    assert_eq!(back.events_by_now(conversation).await, [], "MEMBERS-ONLY: nothing follows");
 
     change_members(&ann, conversation, &ben, true).await;
     let head = ann.history(conversation, 200).await.last().unwrap().place().sequence.get();
-    let heard = back.events_up_to(conversation, head).await;
-    assert!(matches!(heard[..], [Event::MemberAdded(_)]), "he hears from the record that adds him on: {heard:?}");
+    let back_again = back.events_up_to(conversation, head).await;
+    assert!(
+        matches!(back_again[..], [Event::MemberAdded(_)]),
+        "he hears from the record that adds him on: {back_again:?}"
+    );
     let mut again = ben.resume(Format::MessagePack, &[cursor(conversation, 10)]).await;
     let replay = again.replay(conversation).await;
     let gap = replay.gap.expect("IN-ORDER: what he may not read is announced");

@@ -209,16 +209,17 @@ async fn subscribe_unsubscribe_resume_and_history_do_as_documented() {
     let ann = host.person("ann").await;
     let (here, there) = (ann.group(&[]).await, ann.group(&[]).await);
     let mut talker = ann.connect(Format::Json).await;
-    let head = fill(&mut talker, here, 300).await;
+    fill(&mut talker, here, 300).await;
     fill(&mut talker, there, 20).await;
-    let whole = ann.history(here, 200).await;
 
     for format in Format::ALL {
         let mut peer = ann.connect(format).await;
         assert_eq!(peer.ok.conversations, 2);
         let mut lives = vec![];
         for _ in 0..2 {
-            lives.push(peer.hear_until(|frame| if let ServerFrame::Live(live) = frame { Some(live) } else { None }).await);
+            lives.push(
+                peer.hear_until(|frame| if let ServerFrame::Live(live) = frame { Some(live) } else { None }).await,
+            );
         }
         lives.sort_by_key(|live| live.seq);
         assert_eq!([lives[0].conversation_id, lives[1].conversation_id], [there, here], "each ends in one live");
@@ -226,10 +227,12 @@ async fn subscribe_unsubscribe_resume_and_history_do_as_documented() {
         // Unsubscribed: nothing comes. Subscribed again from a cursor: all of it comes.
         let id = peer.command();
         assert!(matches!(peer.ask(Unsubscribe { id, conversation_id: here }).await, ServerFrame::CommandOk(_)));
-        for (after, expected) in [(Some(head - 5), 5), (Some(0), 301), (None, 0)] {
+        let head = fill(&mut talker, here, 5).await;
+        assert_eq!(peer.events_by_now(here).await, [], "it is unsubscribed");
+        for (after, expected) in [(Some(head - 5), 5), (Some(0), usize::try_from(head).unwrap()), (None, 0)] {
             let (id, after_seq) = (peer.command(), after.map(Sequence::new));
-            let reply = peer.ask(Subscribe { id, conversation_id: here, after_seq }).await;
-            assert!(matches!(reply, ServerFrame::CommandOk(_)), "{reply:?}");
+            let done = peer.ask(Subscribe { id, conversation_id: here, after_seq }).await;
+            assert!(matches!(done, ServerFrame::CommandOk(_)), "{done:?}");
             let replay = peer.replay(here).await;
             assert_eq!((replay.events.len(), replay.live, replay.gap), (expected, head, None), "after {after:?}");
         }
@@ -248,7 +251,7 @@ async fn subscribe_unsubscribe_resume_and_history_do_as_documented() {
         }
         assert_eq!(events, 3 + 2);
 
-        assert_pages(&mut peer, here, &whole).await;
+        assert_pages(&mut peer, here, &ann.history(here, 200).await).await;
     }
 }
 
@@ -274,9 +277,11 @@ async fn assert_pages(peer: &mut Peer, conversation_id: ConversationId, whole: &
         let ServerFrame::HistoryPage(page) = peer.ask(query).await else { panic!("{what}: no page") };
         assert_eq!(sequences(&page.events), expected, "{what}");
         assert_eq!(page.head_seq.get(), head, "{what}");
-        let same = page.events.iter().zip(whole.iter().skip_while(|event| {
-            expected.first().is_some_and(|first| event.place().sequence.get() < *first)
-        }));
+        let same = page.events.iter().zip(
+            whole
+                .iter()
+                .skip_while(|event| expected.first().is_some_and(|first| event.place().sequence.get() < *first)),
+        );
         assert!(same.clone().all(|(page, whole)| page == whole), "{what}: the same events");
     }
     let id = peer.command();

@@ -136,7 +136,9 @@ async fn a_socket_outlives_its_token_only_if_it_renews_it_with_one_of_the_same_s
         let warned = peer.hear_until(|frame| matches!(frame, ServerFrame::AuthExpiring(_)).then_some(())).await;
         assert_eq!(warned, (), "it is told 60 seconds ahead, or at once if fewer are left");
     }
-    for (access_token, works) in [(desk.access.clone(), false), ("junk".to_owned(), false), (phone.access.clone(), true)] {
+    for (access_token, works) in
+        [(desk.access.clone(), false), ("junk".to_owned(), false), (phone.access.clone(), true)]
+    {
         let id = renews.command();
         match renews.ask(AuthRenew { id, access_token }).await {
             ServerFrame::CommandOk(_) => assert!(works, "of another session, or of nobody"),

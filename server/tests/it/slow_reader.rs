@@ -91,10 +91,8 @@ async fn bounded_a_slow_reader_is_closed_with_a_resume_point_and_completes_while
     let (ann, ben, sid) = (host.person("ann").await, host.person("ben").await, host.person("sid").await);
     let conversation = ann.group(&[&ben, &sid]).await;
     let narrow = SocketOptions { receive_buffer: Some(4_096), read_bytes: 4_096, ..SocketOptions::default() };
-    let mut chatters = [
-        chatter(&ann, Format::Json, conversation).await,
-        chatter(&ben, Format::MessagePack, conversation).await,
-    ];
+    let mut chatters =
+        [chatter(&ann, Format::Json, conversation).await, chatter(&ben, Format::MessagePack, conversation).await];
     let before = p99(chat(&mut chatters).await);
 
     // From here on this one does not read.

@@ -13,7 +13,7 @@ use hubbub_loadtest::client::http::Target;
 use hubbub_loadtest::client::socket::{Ending, Incoming, Socket, SocketOptions};
 use hubbub_protocol::codec::Format;
 use hubbub_protocol::frame::Cursor;
-use hubbub_protocol::frame::client::{ClientFrame, MessageSend};
+use hubbub_protocol::frame::client::{ClientFrame, MessageSend, Ping};
 use hubbub_protocol::frame::server::{AuthOk, Event, Gap, ServerFrame};
 use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, Payload, Sequence, UserId};
 use tempfile::TempDir;
@@ -179,6 +179,7 @@ impl Peer {
     }
 
     /// An id for a command.
+    #[expect(clippy::unnecessary_wraps, reason = "as frames hold it, where it may be left out")]
     pub(crate) fn command(&mut self) -> Option<String> {
         self.commands += 1;
         Some(self.commands.to_string())
@@ -274,6 +275,19 @@ impl Peer {
                 }
                 ServerFrame::Gap(gap) if gap.conversation_id == conversation => replay.gap = Some(gap),
                 frame => replay.events.extend(event_of(frame, conversation)),
+            }
+        }
+    }
+
+    /// The events of a conversation that were sent to this socket by now.
+    pub(crate) async fn events_by_now(&mut self, conversation: ConversationId) -> Vec<Event> {
+        let id = self.command();
+        self.say(Ping { id: id.clone() }).await;
+        let mut events = Vec::new();
+        loop {
+            match self.hear().await {
+                ServerFrame::Pong(pong) if pong.id == id => return events,
+                frame => events.extend(event_of(frame, conversation)),
             }
         }
     }
