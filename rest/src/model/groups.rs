@@ -1,11 +1,15 @@
 //! Bodies of `/groups`.
 
 use hubbub_protocol::UserId;
+use hubbub_protocol::limits::MAX_MEMBERS_PER_REQUEST;
 use hubbub_protocol::member::Role;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::openapi::words;
+
+// The schema's macro takes digits alone.
+const _: () = assert!(MAX_MEMBERS_PER_REQUEST == 250, "`max_items` below is this limit");
 
 /// A new group.
 #[derive(Deserialize, ToSchema)]
@@ -15,7 +19,7 @@ pub(crate) struct CreateGroup {
     pub(crate) name: String,
     /// Who is in it from the start, besides the caller; up to `max_members_per_request`.
     #[serde(default)]
-    #[schema(value_type = Vec<words::Uuid>)]
+    #[schema(value_type = Vec<words::Uuid>, max_items = 250)]
     pub(crate) member_ids: Vec<UserId>,
 }
 
@@ -34,7 +38,7 @@ pub(crate) struct GroupChange {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMembers {
     /// Up to `max_members_per_request`; those who are members already are passed over.
-    #[schema(value_type = Vec<words::Uuid>)]
+    #[schema(value_type = Vec<words::Uuid>, min_items = 1, max_items = 250)]
     pub(crate) user_ids: Vec<UserId>,
 }
 
