@@ -15,6 +15,8 @@ use hubbub_storage::store::Store;
 use crate::port::HubPort;
 use crate::throttle::Throttle;
 
+pub use crate::throttle::RateLimits;
+
 /// Writes the process's metrics as Prometheus text.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 
@@ -35,23 +37,6 @@ pub struct Services {
     pub port: Arc<dyn HubPort>,
     /// The metrics' text.
     pub metrics: MetricsText,
-}
-
-/// How often one may ask, in requests a minute; `None` switches a limit off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimits {
-    /// `POST /auth/*`, per address.
-    pub auth_per_minute: Option<u32>,
-    /// All that needs a login, per person.
-    pub general_per_minute: Option<u32>,
-    /// Whether loopback addresses are free of the limit per address: a proxy in front, or a test on this machine.
-    pub exempt_loopback: bool,
-}
-
-impl Default for RateLimits {
-    fn default() -> Self {
-        Self { auth_per_minute: Some(30), general_per_minute: Some(600), exempt_loopback: false }
-    }
 }
 
 /// When the refresh cookie is marked `Secure`.

@@ -13,13 +13,29 @@ use std::time::{Duration, Instant};
 use hubbub_protocol::UserId;
 
 use crate::error::{ApiError, ApiResult};
-use crate::state::RateLimits;
 
 /// Keys a limit remembers: 65,536 of about 48 bytes are 3 MiB.
 const KEYS_MAX: usize = 65_536;
 /// Sweeping visits every key, so it is not done more often than this.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
+
+/// How often one may ask, in requests a minute; `None` switches a limit off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimits {
+    /// `POST /auth/*`, per address.
+    pub auth_per_minute: Option<u32>,
+    /// All that needs a login, per person.
+    pub general_per_minute: Option<u32>,
+    /// Whether loopback addresses are free of the limit per address: a proxy in front, or a test on this machine.
+    pub exempt_loopback: bool,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self { auth_per_minute: Some(30), general_per_minute: Some(600), exempt_loopback: false }
+    }
+}
 
 /// The limits of this process.
 pub(crate) struct Throttle {
