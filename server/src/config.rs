@@ -18,13 +18,15 @@ use std::path::PathBuf;
 
 use hubbub_hub::HubConfig;
 
-pub use log::{LogFormat, LogSection};
+pub use log::LogSection;
 pub use mistake::{Mistake, Mistakes, Source};
 pub use reader::Setting;
 pub use rest::{CookieSecure, RestSection};
 pub use shown::{as_example, as_toml};
 pub use sources::Sources;
 pub use stop::StopSection;
+
+pub use crate::telemetry::LogFormat;
 
 use form::{Address, Choice, Folder, Origins};
 use reader::Reader;

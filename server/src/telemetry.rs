@@ -16,14 +16,23 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
-use crate::config::LogFormat;
-
 /// The beginning of all our crates' names.
 const OURS: &str = "hubbub";
 
 /// Bounds of every histogram of seconds: from half a write to disk up to the longest deadline.
 const SECONDS: [f64; 14] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
 
 /// What is let through by a setting such as `info` or `info,hubbub_hub=debug`; nothing where it is no such setting.
 pub(crate) fn levels(setting: &str) -> Option<Targets> {

@@ -2,17 +2,7 @@
 
 use super::form::{Choice, LogLevel};
 use super::reader::Reader;
-
-/// The form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text on a terminal, else JSON.
-    Auto,
-    /// For people.
-    Text,
-    /// One JSON object a line, for machines.
-    Json,
-}
+use crate::telemetry::LogFormat;
 
 /// Settings below `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
