@@ -1,12 +1,17 @@
 //! How many conversations one person can be in (BOUNDED): who is refused, who is not, and what a refusal leaves behind.
 
+use std::sync::Arc;
+
 use hubbub_domain::conversation::{Act, direct_conversation_id};
 use hubbub_domain::conversations::Conversations;
 use hubbub_protocol::error::Param;
-use hubbub_protocol::{ErrorBody, ErrorCode, Sequence, UserId};
+use hubbub_protocol::limits::MAX_CONVERSATIONS_PER_USER;
+use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Sequence, UserId};
+use hubbub_storage::families::memberships::{Candidate, Memberships};
+use hubbub_storage::records::{Expect, Table};
 
 use crate::support::{
-    Place, act, add, client_id, conversation, open_direct, open_group, place, remove, text, user, whole_log,
+    Place, START, act, add, client_id, conversation, open_direct, open_group, place, remove, text, user, whole_log,
 };
 
 const MAX: usize = 2;
@@ -113,4 +118,18 @@ async fn what_was_joined_past_the_limit_at_the_same_moment_is_not_missing_from_t
     elsewhere.submit(conversation(3), act(user(3), open_group([user(2)]))).await.unwrap();
     let found = place.conversations.candidates(user(2)).await.unwrap();
     assert_eq!(found, [1, 2, 3].map(conversation), "never a membership that a login does not find");
+}
+
+#[tokio::test]
+async fn the_limit_is_the_one_that_clients_are_told_and_lists_are_read_up_to_it() {
+    let place = place();
+    let rows: Table<Memberships> = Table::new(Arc::clone(&place.store.records));
+    for number in 1..MAX_CONVERSATIONS_PER_USER {
+        let id = ConversationId::from_bytes((number as u128).to_be_bytes());
+        rows.put(&user(2), &id, &Candidate { since: START }, Expect::Absent).await.unwrap();
+    }
+    place.conversations.submit(conversation(1), act(user(1), open_group([user(2)]))).await.unwrap();
+    assert_eq!(lists(&place.conversations, [2]).await, [MAX_CONVERSATIONS_PER_USER]);
+    let refused = place.conversations.submit(conversation(2), act(user(1), open_group([user(2)]))).await.unwrap_err();
+    assert_eq!(refused.params["max"], Param::from(MAX_CONVERSATIONS_PER_USER), "BOUNDED");
 }
