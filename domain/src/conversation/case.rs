@@ -12,7 +12,8 @@ use super::state::ConversationState;
 pub struct Context<'a> {
     /// The time of day, which becomes the records' `created_at`.
     pub now: Timestamp,
-    /// The record at [`Command::target`], read from the log no earlier than the state; `None` where there is none.
+    /// The record at [`target`](super::Command::target), read from the log no earlier than the state; `None` where there
+    /// is none.
     pub target: Option<&'a Record>,
 }
 
