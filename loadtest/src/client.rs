@@ -246,7 +246,9 @@ impl Client {
             match std::task::ready!(self.link.poll_open(cx, cursors)) {
                 Ok(conversations) => {
                     self.conversations.connected(self.link.following());
-                    self.link.expect_lives(conversations);
+                    // Whoever unsubscribes at once waits for nothing.
+                    let due = if self.link.following() == Following::All { conversations } else { 0 };
+                    self.link.expect_lives(due);
                     self.ready.push_back(Happening::Connected);
                 }
                 Err(error) => self.ready.push_back(Happening::Failed(error.to_string())),
