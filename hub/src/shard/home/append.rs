@@ -74,13 +74,15 @@ impl HomeCore {
             Ok(Appended::Stale { .. }) => self.again(id, batch, &[], out),
             Ok(Appended::Duplicate { known }) => self.again(id, batch, &known, out),
             Err(failure) => {
-                let refusal = match failure {
-                    AppendFailure::Refused(refusal) => refusal,
-                    AppendFailure::Store(error) => hubbub_domain::refusal::refusal(&error),
-                };
                 conversation.state = None;
-                for decided in batch.acts {
-                    out.push(HomeOutput::Reply { to: decided.reply, result: Err(refusal.clone()) });
+                for Decided { act, reply, .. } in batch.acts {
+                    match &failure {
+                        AppendFailure::Refused(refusal) => refuse(id, act, refusal.clone(), reply, out),
+                        AppendFailure::Store(error) => {
+                            let result = Err(hubbub_domain::refusal::refusal(error));
+                            out.push(HomeOutput::Reply { to: reply, result });
+                        }
+                    }
                 }
             }
         }

@@ -6,6 +6,8 @@ use hubbub_storage::log::{MAX_APPEND_RECORDS, NewRecord};
 
 use crate::message::ReplyTo;
 
+/// Records of one act that joins nobody: handing a group on changes two ranks.
+const MOST_RECORDS: usize = 2;
 /// Payload bytes in one append: 16 of the largest messages. What is over waits for the next.
 const MAX_APPEND_BYTES: usize = 1024 * 1024;
 /// An append in flight.
@@ -26,21 +28,27 @@ pub(super) struct Decided {
 }
 
 impl Batch {
-    /// Whether this act may go into the same append: by number, by size, and no client id twice.
+    /// Whether this act may go into the same append: by number, by size, no client id twice, and who joins people goes
+    /// alone, as their lists may have no room and the others must not be refused with it.
     pub(super) fn has_room_for(&self, act: &Act, bytes: usize) -> bool {
-        if self.records.is_empty() {
+        if self.acts.is_empty() {
             return true;
         }
-        let most_records = if let Command::AddMembers(add) = &act.command { add.user_ids.len() } else { 2 };
+        let alone = joins_people(act) || self.acts.iter().any(|decided| joins_people(&decided.act));
         let same_id = act.client_message_id.is_some()
             && self.acts.iter().any(|decided| {
                 decided.act.client_message_id == act.client_message_id
                     && decided.act.author.sender_id == act.author.sender_id
             });
-        self.records.len() + most_records <= MAX_APPEND_RECORDS
+        self.records.len() + MOST_RECORDS <= MAX_APPEND_RECORDS
             && bytes + payload_bytes(act) <= MAX_APPEND_BYTES
             && !same_id
+            && !alone
     }
+}
+
+const fn joins_people(act: &Act) -> bool {
+    matches!(act.command, Command::Open(_) | Command::AddMembers(_))
 }
 
 pub(super) fn payload_bytes(act: &Act) -> usize {
