@@ -84,11 +84,12 @@ async fn enter(connection: &Rc<Connection>, socket: &mut Socket, local: &Rc<Loca
         }
         Next::ClosedByClient | Next::Closing | Next::Gone => return Err(None),
     };
+    let caller = local.sessions().authenticate(&auth.token).await.map_err(Refused::from)?;
+    // Nothing is waited for from here to the seat, so whoever is seated is there when all are told (DRAINED).
     if local.is_draining() {
         let error = ErrorBody::new(ErrorCode::Draining, "this server is stopping: come back in a few seconds");
         return Err(Some(Refused { error, code: CloseCode::Restart }));
     }
-    let caller = local.sessions().authenticate(&auth.token).await.map_err(Refused::from)?;
     let arrival = local.arrive(caller.user_id);
     if arrival == Arrival::Refused {
         let max = local.config().max_connections_per_user;

@@ -29,7 +29,7 @@ const SENDERS_EACH: usize = 4;
 /// How long a server lives under load, in milliseconds.
 const LIFE_MS: std::ops::Range<u64> = 50..400;
 /// After the last cycle all has to settle within this time.
-const SETTLING: Duration = Duration::from_mins(1);
+const SETTLING: Duration = Duration::from_secs(30);
 
 /// What the devices are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,19 +172,20 @@ async fn durable_once_and_in_order_through_hundreds_of_kills_under_load() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(SETTLING, settled).await.expect("HONEST, RESUMABLE: all settles, and all is seen");
+    let all_settled = tokio::time::timeout(SETTLING, settled).await.is_ok();
     phase.send_replace(Phase::Over);
     while let Some(ended) = followers.join_next().await {
         ended.expect("a follower has lived to its end");
     }
 
-    audit(&people, &places, &books).await;
     report(starts, &books, began.elapsed());
+    audit(&people, &places, &books).await;
     let (findings, counts) = {
         let ledger = books.ledger.lock().unwrap();
         (ledger.judge(), ledger.counts())
     };
     assert!(findings.is_clean(), "{:#?}", findings.examples());
+    assert!(all_settled, "HONEST, RESUMABLE: all settles, and all is seen");
     assert_eq!(counts.unknown(), 0, "HONEST: unknown ones were settled by a retry with the same id");
     assert!(counts.refused > 0 && counts.repeated > 0 && counts.replayed > 0, "it did what it says: {counts:?}");
     assert!(counts.acked > cycles(), "there was load: {counts:?}");
