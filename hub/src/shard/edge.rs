@@ -220,10 +220,9 @@ impl EdgeCore {
         for user in joins {
             self.seat_joiner(*user, delivery, sink);
         }
-        let Some(room) = self.rooms.get_mut(&delivery.conversation) else { return };
         let mut delivered = 0;
         let mut skipped = Vec::new();
-        for seat in room.iter_mut() {
+        for seat in self.rooms.get_mut(&delivery.conversation).into_iter().flatten() {
             match seat.stage {
                 Stage::Live(cursor) if cursor.next() == delivery.sequence => {
                     seat.stage = Stage::Live(delivery.sequence);
@@ -239,7 +238,7 @@ impl EdgeCore {
             self.heal(slot, delivery.conversation, cursor, sink);
         }
         for user in &delivery.leaves {
-            self.unseat_leaver(*user, delivery.conversation, sink);
+            self.unseat_leaver(*user, delivery, sink);
         }
     }
 
@@ -268,19 +267,18 @@ impl EdgeCore {
         }
     }
 
-    fn unseat_leaver(&mut self, user: UserId, conversation: ConversationId, sink: &mut impl EdgeSink) {
+    /// Ends the flow of a leaver's sockets: of those that are live with the record they just got, of those that are
+    /// resuming at once, with the word that nothing follows.
+    fn unseat_leaver(&mut self, user: UserId, delivery: &Delivery, sink: &mut impl EdgeSink) {
+        let conversation = delivery.conversation;
         for slot in self.people.get(&user).cloned().unwrap_or_default() {
             let key = ConnectionKey { shard: self.shard, slot, tenant: self.connections[slot as usize].tenant };
-            let live = self
-                .rooms
-                .get(&conversation)
-                .into_iter()
-                .flatten()
-                .any(|seat| seat.slot == slot && matches!(seat.stage, Stage::Live(_)));
-            // A seat that is resuming hears from the home that it may not, with the reason.
-            if live {
-                self.leave(key, conversation, sink);
+            let seat = self.rooms.get(&conversation).into_iter().flatten().find(|seat| seat.slot == slot);
+            let Some(Seat { stage, .. }) = seat else { continue };
+            if matches!(stage, Stage::Resuming(_)) {
+                refuse(slot, conversation, Some(delivery.sequence.previous()), None, sink);
             }
+            self.leave(key, conversation, sink);
         }
     }
 

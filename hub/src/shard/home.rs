@@ -25,7 +25,7 @@ use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, Sequence, Ti
 use hubbub_storage::error::StoreError;
 use hubbub_storage::log::{Append, Appended};
 
-use self::conversation::{Conversation, Work};
+use self::conversation::{Conversation, Target, Work};
 use super::ring::Ring;
 use crate::directory::Directory;
 use crate::frame::SharedFrame;
@@ -54,8 +54,8 @@ pub(crate) enum HomeOutput {
 pub(crate) enum HomeWork {
     /// Load the state; and the records above `since`, if given, as they were committed without this home's knowing.
     Load { conversation: ConversationId, since: Option<Sequence> },
-    /// Read the record an act refers to, then hand the act in again.
-    ReadTarget { conversation: ConversationId, target: Sequence, act: Box<Act>, reply: ReplyTo },
+    /// Read the record that the act at the front of the queue refers to.
+    ReadTarget { conversation: ConversationId, target: Sequence },
     /// Append to the log; `roster_changes`: lists of conversations change with it.
     Append { append: Append, roster_changes: bool },
     /// Was this act stored by an earlier try? Answer it with that, else with `otherwise`.
@@ -77,8 +77,6 @@ pub(crate) enum Done {
     },
     TargetRead {
         conversation: ConversationId,
-        act: Box<Act>,
-        reply: ReplyTo,
         result: Result<Option<Record>, StoreError>,
     },
     Appended {
@@ -133,12 +131,9 @@ impl HomeCore {
     pub(crate) fn input(&mut self, input: HomeInput, now: Timestamp, out: &mut Vec<HomeOutput>) {
         let id = input.conversation();
         match input {
-            HomeInput::Act { act, reply, .. } => match act.command.target() {
-                Some(target) => {
-                    out.push(HomeOutput::Work(HomeWork::ReadTarget { conversation: id, target, act, reply }));
-                }
-                None => self.enqueue(id, Work::Act { act, target: None, reply, tries: 0 }, out),
-            },
+            HomeInput::Act { act, reply, .. } => {
+                self.enqueue(id, Work::Act { act, target: Target::Unread, reply, tries: 0 }, out);
+            }
             HomeInput::Read { user, seq, reply, .. } => self.enqueue(id, Work::Read { user, seq, reply }, out),
             HomeInput::Subscribe(subscribe) => self.enqueue(id, Work::Subscribe(subscribe), out),
             HomeInput::Follow { shard, .. } => {
@@ -164,17 +159,8 @@ impl HomeCore {
                 self.loaded(conversation, result, out);
                 self.pump(conversation, now, out);
             }
-            Done::TargetRead { conversation, act, reply, result } => {
-                match result {
-                    Ok(target) => {
-                        let target = target.map(Box::new);
-                        self.enqueue(conversation, Work::Act { act, target, reply, tries: 0 }, out);
-                    }
-                    Err(error) => {
-                        let result = Err(hubbub_domain::refusal::never_stored(&error));
-                        out.push(HomeOutput::Reply { to: reply, result });
-                    }
-                }
+            Done::TargetRead { conversation, result } => {
+                self.target_read(conversation, result, out);
                 self.pump(conversation, now, out);
             }
             Done::Appended { conversation, result } => {
@@ -202,7 +188,7 @@ impl HomeCore {
     /// Goes on with a conversation as far as it can without waiting.
     fn pump(&mut self, id: ConversationId, now: Timestamp, out: &mut Vec<HomeOutput>) {
         while let Some(conversation) = self.conversations.get_mut(&id) {
-            if conversation.in_flight.is_some() || conversation.loading || conversation.queue.is_empty() {
+            if conversation.is_waiting() || conversation.queue.is_empty() {
                 return;
             }
             conversation.touched = true;
@@ -213,6 +199,14 @@ impl HomeCore {
                 return;
             }
             match conversation.queue.front() {
+                Some(Work::Act { act, target: Target::Unread, .. }) if act.command.target().is_some() => {
+                    // Read in its turn, so that acts are decided in the order in which they came, and against the
+                    // target as it is then.
+                    let target = act.command.target().unwrap_or_default();
+                    conversation.reading = true;
+                    out.push(HomeOutput::Work(HomeWork::ReadTarget { conversation: id, target }));
+                    return;
+                }
                 Some(Work::Act { .. }) => self.start_batch(id, now, out),
                 Some(Work::Subscribe(_) | Work::Read { .. }) => self.between_appends(id, out),
                 None => return,
@@ -241,6 +235,27 @@ impl HomeCore {
             },
             Some(act @ Work::Act { .. }) => conversation.queue.push_front(act),
             None => {}
+        }
+    }
+
+    /// The target of the act at the front of the queue is here.
+    fn target_read(
+        &mut self,
+        id: ConversationId,
+        result: Result<Option<Record>, StoreError>,
+        out: &mut Vec<HomeOutput>,
+    ) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        conversation.reading = false;
+        let Some(mut work) = conversation.queue.pop_front() else { return };
+        match result {
+            Ok(record) => {
+                if let Work::Act { target, .. } = &mut work {
+                    *target = Target::Read(record.map(Box::new));
+                }
+                conversation.queue.push_front(work);
+            }
+            Err(error) => work.refuse(id, &hubbub_domain::refusal::never_stored(&error), out),
         }
     }
 

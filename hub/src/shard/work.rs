@@ -30,9 +30,9 @@ impl Services {
                 let result = this.load(conversation, since).await;
                 Done::Loaded { conversation, result }
             }),
-            HomeWork::ReadTarget { conversation, target, act, reply } => Box::pin(async move {
+            HomeWork::ReadTarget { conversation, target } => Box::pin(async move {
                 let result = this.conversations.target(conversation, target).await;
-                Done::TargetRead { conversation, act, reply, result }
+                Done::TargetRead { conversation, result }
             }),
             HomeWork::Append { append, roster_changes } => Box::pin(async move {
                 let conversation = append.conversation_id;

@@ -9,7 +9,7 @@ use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, RecordBody, 
 use hubbub_storage::log::{Append, Appended, NewRecord};
 
 use super::batch::{Batch, Decided, payload_bytes};
-use super::conversation::Work;
+use super::conversation::{Target, Work};
 use super::{AppendFailure, HomeCore, HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
 use crate::message::{Delivery, EdgeInput, ReplyTo};
@@ -27,12 +27,13 @@ impl HomeCore {
         let Some(state) = &mut conversation.state else { return };
         let mut batch = Batch { expected_head: state.head(), acts: Vec::new(), records: Vec::new() };
         let mut bytes = 0;
-        while let Some(Work::Act { act, .. }) = conversation.queue.front() {
-            if !batch.has_room_for(act, bytes) {
+        while let Some(Work::Act { act, target, .. }) = conversation.queue.front() {
+            let unread = matches!(target, Target::Unread) && act.command.target().is_some();
+            if unread || !batch.has_room_for(act, bytes) {
                 break;
             }
             let Some(Work::Act { act, target, reply, tries }) = conversation.queue.pop_front() else { break };
-            let context = Context { now, target: target.as_deref() };
+            let context = Context { now, target: target.record() };
             match decide(state, &act, &context) {
                 Ok(records) => {
                     for record in &records {
@@ -41,7 +42,7 @@ impl HomeCore {
                     bytes += payload_bytes(&act);
                     let (first_record, count) = (batch.records.len(), records.len());
                     batch.records.extend(records);
-                    batch.acts.push(Decided { act, target, reply, tries, first_record, records: count });
+                    batch.acts.push(Decided { act, reply, tries, first_record, records: count });
                 }
                 Err(refusal) => refuse(id, act, refusal, reply, out),
             }
@@ -146,7 +147,12 @@ impl HomeCore {
         for shard in joins.iter().flat_map(|(_, shards)| shards) {
             conversation.follow(*shard);
         }
-        for shard in conversation.edges() {
+        let mut shards: Vec<u8> = conversation.edges().collect();
+        // A leaver's socket that is still resuming is no follower yet, and must hear of it all the same (MEMBERS-ONLY).
+        shards.extend(delivery.leaves.iter().flat_map(|user| self.directory.shards_of(*user)));
+        shards.sort_unstable();
+        shards.dedup();
+        for shard in shards {
             let here = joins.iter().filter(|(_, shards)| shards.contains(&shard)).map(|(user, _)| *user);
             let input = EdgeInput::Deliver { delivery: Arc::clone(&delivery), joins: here.collect() };
             out.push(HomeOutput::ToEdge { shard, input });
@@ -166,7 +172,7 @@ impl HomeCore {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         conversation.state = None;
         for decided in batch.acts.into_iter().rev() {
-            let Decided { act, target, reply, tries, first_record, records } = decided;
+            let Decided { act, reply, tries, first_record, records } = decided;
             let stored = known.iter().find(|(place, _)| (first_record..first_record + records).contains(place));
             if let Some((_, first)) = stored {
                 let first = *first;
@@ -176,6 +182,8 @@ impl HomeCore {
                 let result = Err(ErrorBody::new(ErrorCode::Overloaded, message));
                 out.push(HomeOutput::Reply { to: reply, result });
             } else {
+                // Its target may have changed too: it is read again.
+                let target = Target::Unread;
                 conversation.queue.push_front(Work::Act { act, target, reply, tries: tries + 1 });
             }
         }

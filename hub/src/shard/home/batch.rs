@@ -1,7 +1,7 @@
 //! The acts and records of one append: what goes into it together, and who is to be answered.
 
 use hubbub_domain::conversation::{Act, Command};
-use hubbub_protocol::{Record, Sequence};
+use hubbub_protocol::Sequence;
 use hubbub_storage::log::{MAX_APPEND_RECORDS, NewRecord};
 
 use crate::message::ReplyTo;
@@ -20,7 +20,6 @@ pub(crate) struct Batch {
 /// An act of it, with the records it brought.
 pub(super) struct Decided {
     pub(super) act: Box<Act>,
-    pub(super) target: Option<Box<Record>>,
     pub(super) reply: ReplyTo,
     pub(super) tries: u8,
     pub(super) first_record: usize,

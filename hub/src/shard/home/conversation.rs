@@ -20,6 +20,8 @@ pub(crate) struct Conversation {
     pub(crate) committed: Option<Sequence>,
     pub(crate) snapshot_at: Sequence,
     pub(crate) loading: bool,
+    /// The target of the act at the front is being read.
+    pub(crate) reading: bool,
     pub(crate) in_flight: Option<Batch>,
     pub(crate) queue: VecDeque<Work>,
     /// How many sockets follow it, by edge shard.
@@ -32,9 +34,24 @@ pub(crate) struct Conversation {
 /// What waits for its turn.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Act { act: Box<Act>, target: Option<Box<Record>>, reply: ReplyTo, tries: u8 },
+    Act { act: Box<Act>, target: Target, reply: ReplyTo, tries: u8 },
     Subscribe(Box<Subscribe>),
     Read { user: UserId, seq: Sequence, reply: ReplyTo },
+}
+
+/// The record that an act refers to.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// It refers to none, or that was not read yet.
+    Unread,
+    /// As it was read when nothing was in flight; `None`: there is no such record.
+    Read(Option<Box<Record>>),
+}
+
+impl Target {
+    pub(crate) fn record(&self) -> Option<&Record> {
+        if let Self::Read(record) = self { record.as_deref() } else { None }
+    }
 }
 
 impl Work {
@@ -79,9 +96,14 @@ impl Conversation {
         self.followers.iter().map(|(shard, _)| *shard)
     }
 
+    /// Work of it is under way, and nothing else may be looked at before its end.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        self.in_flight.is_some() || self.loading || self.reading
+    }
+
     /// Nobody follows it and nothing waits: it can be forgotten and loaded again.
     pub(crate) fn is_idle(&self) -> bool {
-        self.followers.is_empty() && self.queue.is_empty() && self.in_flight.is_none() && !self.loading
+        self.followers.is_empty() && self.queue.is_empty() && !self.is_waiting()
     }
 
     /// Tells all who follow it, but for the sockets of `except`.
