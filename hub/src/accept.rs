@@ -56,6 +56,12 @@ impl Doorkeeper {
         Arc::new(Self { shared, admission, pending, tasks: TaskTracker::new(), next: AtomicUsize::new(0) })
     }
 
+    /// Waits until all that came in has gone through.
+    pub(crate) async fn finished(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
     fn config(&self) -> &HubConfig {
         &self.shared.config
     }

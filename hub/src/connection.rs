@@ -10,6 +10,7 @@ pub(crate) mod wire;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::Shutdown;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use hubbub_protocol::Timestamp;
 use hubbub_protocol::codec::Format;
 use hubbub_protocol::frame::close::CloseCode;
 use hubbub_protocol::frame::server::{GoingAway, GoingAwayReason, ServerFrame};
-use hubbub_protocol::limits::MAX_COMMANDS_IN_FLIGHT;
+use hubbub_protocol::limits::{MAX_COMMANDS_IN_FLIGHT, MAX_CURSORS};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -42,7 +43,7 @@ pub(crate) struct Connection {
     tcp: TcpStream,
     outbox: RefCell<Outbox>,
     task: RefCell<Option<Waker>>,
-    /// Rings when the outbox has room for pages again, and when the socket closes.
+    /// Rings when the outbox has room for pages again, when a page's turn is over, and when the socket ends.
     pub(crate) room: Notify,
     /// The shard's second in which something was last heard.
     pub(crate) last_heard: Cell<u32>,
@@ -55,9 +56,25 @@ pub(crate) struct Connection {
     /// Ephemeral frames of the second in which the last came: that second, and how many.
     pub(crate) ephemeral: Cell<(u32, u8)>,
     in_flight: Cell<usize>,
+    /// Conversations that were asked for and of which the home has not answered.
+    wishes: Cell<usize>,
+    /// A page of the log is being read for it, or given to it.
+    paging: Cell<bool>,
+    /// Nobody reads from it any more.
+    gone: Cell<bool>,
     closing: Cell<Option<CloseCode>>,
     dirty: Cell<bool>,
     _permit: Permit,
+}
+
+/// The turn of one page; dropping it gives it on.
+pub(crate) struct PageTurn(Rc<Connection>);
+
+impl Drop for PageTurn {
+    fn drop(&mut self) {
+        self.0.paging.set(false);
+        self.0.room.notify_waiters();
+    }
 }
 
 /// Whose socket it is, once that is known.
@@ -81,6 +98,9 @@ impl Connection {
             last_pinged: Cell::new(0),
             warned: Cell::new(false),
             in_flight: Cell::new(0),
+            wishes: Cell::new(0),
+            paging: Cell::new(false),
+            gone: Cell::new(false),
             closing: Cell::new(None),
             dirty: Cell::new(false),
             _permit: permit,
@@ -130,7 +150,27 @@ impl Connection {
 
     /// Whether the next command may be read.
     pub(crate) fn takes_commands(&self) -> bool {
-        self.in_flight.get() < MAX_COMMANDS_IN_FLIGHT
+        self.in_flight.get() < MAX_COMMANDS_IN_FLIGHT && self.wishes.get() < MAX_CURSORS
+    }
+
+    /// Notes that its home was asked for a conversation.
+    pub(crate) fn wished(&self) {
+        self.wishes.set(self.wishes.get() + 1);
+    }
+
+    /// Notes that a wish was answered, and lets the next command be read.
+    pub(crate) fn wish_answered(&self) {
+        let was_full = !self.takes_commands();
+        self.wishes.set(self.wishes.get().saturating_sub(1));
+        if was_full {
+            self.wake();
+        }
+    }
+
+    /// Nobody reads from it any more: whoever waits to write pages to it gives up.
+    pub(crate) fn is_left(&self) {
+        self.gone.set(true);
+        self.room.notify_waiters();
     }
 
     /// Pings it.
@@ -201,15 +241,37 @@ impl Connection {
         !self.outbox.borrow().is_high()
     }
 
-    /// Waits until pages may be queued, or it closes.
-    pub(crate) async fn has_room(&self) {
+    /// Waits until pages may be queued; false if it is closing or gone.
+    pub(crate) async fn has_room(&self) -> bool {
         loop {
             let room = self.room.notified();
-            if self.closing.get().is_some() || self.has_room_now() {
-                return;
+            if self.is_over() {
+                return false;
+            }
+            if self.has_room_now() {
+                return true;
             }
             room.await;
         }
+    }
+
+    /// Waits for the turn to read a page of the log for it: one at a time, and only when it has room. `None` if it is
+    /// closing or gone, or the page is no longer wanted.
+    pub(crate) async fn page_turn(self: &Rc<Self>, mut wanted: impl FnMut() -> bool) -> Option<PageTurn> {
+        loop {
+            let room = self.room.notified();
+            if self.is_over() || !wanted() {
+                return None;
+            }
+            if self.has_room_now() && !self.paging.replace(true) {
+                return Some(PageTurn(Rc::clone(self)));
+            }
+            room.await;
+        }
+    }
+
+    const fn is_over(&self) -> bool {
+        self.closing.get().is_some() || self.gone.get()
     }
 
     /// Sends the end of the stream, and reads to the client's.

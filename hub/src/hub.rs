@@ -169,7 +169,10 @@ impl Hub {
     /// Stops softly within `grace`: takes nothing new, tells every socket when to come back, answers every accepted
     /// command, closes (DRAINED). Then ends the shards.
     pub async fn drain(&self, grace: Duration) {
+        let deadline = tokio::time::Instant::now() + grace;
         drain::run(&self.inner.shared, grace).await;
+        // Requests that came in at the last moment are still on their way through the door.
+        let _late = tokio::time::timeout_at(deadline, self.inner.keeper.finished()).await;
         self.inner.shared.stop.cancel();
         let threads = self.inner.threads.lock().map(|mut threads| std::mem::take(&mut *threads)).unwrap_or_default();
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));

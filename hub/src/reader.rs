@@ -60,6 +60,7 @@ pub(crate) async fn open(connection: &Rc<Connection>, read: Bytes) -> Socket {
 /// Serves a connection that is logged in, until it ends.
 pub(crate) async fn run(connection: Rc<Connection>, mut socket: Socket, who: Who, local: Rc<Local>) {
     converse(&connection, &mut socket, who, &local).await;
+    connection.is_left();
     let _parting = local.parting();
     local.forget(who);
     say_goodbye(&connection, &mut socket).await;

@@ -1,7 +1,7 @@
-//! `history` and the replay of a resume: pages of the log for one socket, read beside its other business.
+//! `history`: pages of the log that a socket asks for, read beside its other business.
 //!
-//! Bounded three ways: how many read at once on a shard, how many bytes a page has, and no page is read before the socket
-//! has room for it (BOUNDED).
+//! Bounded three ways: a socket has one page at a time and only when it has room, a shard's sockets read few at once, and
+//! a page has so many bytes (BOUNDED).
 
 use std::rc::Rc;
 
@@ -28,9 +28,12 @@ impl Asker<'_> {
             let History { id, conversation_id, before_seq, after_seq, limit } = query;
             let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
             let page = HistoryQuery { before: before_seq, after: after_seq, limit };
-            let _turn = local.reading().await;
-            connection.has_room().await;
-            let found = local.conversations().history(reader, conversation_id, page).await;
+            // A socket that is gone wants no answer.
+            let Some(_turn) = connection.page_turn(|| true).await else { return };
+            let found = {
+                let _reading = local.reading().await;
+                local.conversations().history(reader, conversation_id, page).await
+            };
             let frame = match found {
                 Ok(found) => {
                     let records = fit(found.records, after_seq.is_none());

@@ -33,6 +33,8 @@ pub(crate) trait EdgeSink {
     fn replay(&mut self, replay: Replay);
     /// Say something to the conversation's home.
     fn home(&mut self, input: HomeInput);
+    /// The home has answered one of this socket's wishes.
+    fn answered(&mut self, slot: u32);
 }
 
 /// A socket's way from a cursor to an edge of the log.
@@ -296,6 +298,9 @@ impl EdgeCore {
 
     fn subscribed(&mut self, subscribed: Subscribed, sink: &mut impl EdgeSink) {
         let Subscribed { conversation, key, wish, command, answer } = subscribed;
+        if self.holds(key) {
+            sink.answered(key.slot);
+        }
         let Some(seat) = self.resuming(key, conversation, wish) else {
             // It went away, or asked anew: this answer seats nobody.
             if matches!(answer, Answer::Caught { .. }) {

@@ -15,11 +15,8 @@ use hubbub_domain::identity::Caller;
 use hubbub_domain::sessions::Sessions;
 use hubbub_protocol::frame::client::PresenceStatus;
 use hubbub_protocol::frame::close::CloseCode;
-use hubbub_protocol::frame::server::{
-    CommandError, Event, GoingAway, GoingAwayReason, ServerFrame, SessionInvalidated,
-};
-use hubbub_protocol::{ConversationId, Record, Sequence, SessionId, Timestamp, UserId};
-use hubbub_storage::error::StoreError;
+use hubbub_protocol::frame::server::{GoingAway, GoingAwayReason, ServerFrame, SessionInvalidated};
+use hubbub_protocol::{ConversationId, Sequence, SessionId, Timestamp, UserId};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
@@ -28,15 +25,13 @@ use super::work::Services;
 use crate::config::HubConfig;
 use crate::connection::{Connection, Who, heartbeat};
 use crate::directory::Arrival;
-use crate::frame::{self, SharedFrame};
+use crate::frame::SharedFrame;
 use crate::message::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, Subscribe};
 use crate::metrics;
 use crate::shared::{Shared, home_of};
 
-/// Pages of the log that one shard's sockets read at once; the others wait their turn.
-const MAX_READING: usize = 32;
-/// Records of one page of a replay. The socket's outbox paces the next.
-const REPLAY_PAGE: usize = 256;
+/// Pages of the log that one shard's sockets read at once: with 8 MiB in the largest, 64 MiB. The others wait their turn.
+const MAX_READING: usize = 8;
 /// Sessions whose end is remembered, in case one of them is just logging in. A login takes seconds.
 const MAX_ENDED: usize = 4_096;
 
@@ -303,69 +298,29 @@ impl Local {
         }
     }
 
-    fn connection(&self, slot: u32) -> Option<Rc<Connection>> {
+    pub(crate) fn connection(&self, slot: u32) -> Option<Rc<Connection>> {
         let seats = self.seats.borrow();
         seats.get(slot as usize)?.as_ref().map(|(connection, _)| Rc::clone(connection))
     }
 
-    /// Begins the replays that the edge asked for.
-    pub(crate) fn start_replays(self: &Rc<Self>) {
-        let replays = std::mem::take(&mut *self.replays.borrow_mut());
-        for replay in replays {
-            self.spawn(Rc::clone(self).replay(replay));
-        }
+    /// Whether a replay is still of use.
+    pub(crate) fn wants(&self, replay: &Replay) -> bool {
+        self.edge.borrow_mut().wants(replay)
     }
 
-    /// Gives a socket the log above a cursor up to an edge, then asks for what came since.
-    async fn replay(self: Rc<Self>, replay: Replay) {
-        let Some(connection) = self.connection(replay.key.slot) else { return };
-        let mut after = replay.after;
-        while after < replay.head {
-            connection.has_room().await;
-            let page = {
-                let _turn = self.reading().await;
-                self.services.read_above(replay.conversation, after, replay.head, REPLAY_PAGE).await
-            };
-            let given = match page {
-                Ok(page) => self.give(&connection, &replay, &page).await,
-                Err(error) => {
-                    tracing::error!(conversation.id = %replay.conversation, %error, "a replay could not be read");
-                    self.fail_replay(&connection, &replay, &error);
-                    None
-                }
-            };
-            let Some(last) = given else { return };
-            after = last;
-        }
-        self.edge.borrow_mut().replayed(&replay, &mut Sink { local: &self });
+    /// A replay has come to its end.
+    pub(crate) fn replayed(&self, replay: &Replay) {
+        self.edge.borrow_mut().replayed(replay, &mut Sink { local: self });
         self.turn.notify_one();
     }
 
-    /// Queues records for a socket that resumes, no faster than it reads; the last one's sequence, unless it went away or
-    /// asked anew.
-    async fn give(&self, connection: &Rc<Connection>, replay: &Replay, page: &[Record]) -> Option<Sequence> {
-        for record in page {
-            connection.flush();
-            connection.has_room().await;
-            if connection.closing().is_some() || !self.edge.borrow_mut().wants(replay) {
-                return None;
-            }
-            let bytes = frame::encode(&Event::of(record).into(), connection.format);
-            connection.event(bytes, Some((record.conversation_id, record.sequence)));
-        }
-        self.flush_later(connection);
-        page.last().map(|record| record.sequence)
+    pub(crate) const fn services(&self) -> &Services {
+        &self.services
     }
 
-    fn fail_replay(&self, connection: &Rc<Connection>, replay: &Replay, error: &StoreError) {
-        if !self.edge.borrow_mut().wants(replay) {
-            return;
-        }
-        self.leave(replay.key, replay.conversation);
-        let conversation = replay.conversation.to_string();
-        let error = hubbub_domain::refusal::never_stored(error).with("conversation_id", conversation);
-        connection.frame(&CommandError { id: None, error }.into());
-        self.flush_later(connection);
+    /// The replays that the edge wants begun.
+    pub(crate) fn take_replays(&self) -> Vec<Replay> {
+        std::mem::take(&mut *self.replays.borrow_mut())
     }
 }
 
@@ -416,6 +371,13 @@ impl EdgeSink for Sink<'_> {
     }
 
     fn home(&mut self, input: HomeInput) {
+        if let HomeInput::Subscribe(subscribe) = &input {
+            self.with(subscribe.key.slot, Connection::wished);
+        }
         self.local.say(input);
+    }
+
+    fn answered(&mut self, slot: u32) {
+        self.with(slot, Connection::wish_answered);
     }
 }

@@ -6,6 +6,7 @@
 //! What another shard has no room for waits here in order. While much of that waits, no commands are taken, but what
 //! edges are told always is; so two shards that are full of each other still go on.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,14 +21,20 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::MissedTickBehavior;
 
-use super::home::{Done, HomeCore, HomeOutput};
+use super::home::{Done, HomeCore, HomeOutput, HomeWork};
 use super::local::Local;
+use super::replay;
 use super::work::Services;
 use crate::adopted::Adopted;
 use crate::message::{Control, EdgeInput, HomeInput, ReplyTo};
 
 /// Inputs of one kind that one turn takes: enough to join writes, few enough that no kind starves.
 const TURN: usize = 256;
+/// Sockets that one turn takes, however busy it is: a login must not wait for a quiet moment.
+const ADOPTIONS: usize = 16;
+/// Conversations that are loaded at once; the others wait here, each once. A reader's queue in the store has room for
+/// them all, so that a storm of logins is slow rather than refused.
+const MAX_LOADS: usize = 256;
 /// Works that may be under way before commands wait: the store's queue is the next to fill.
 const MAX_WORKS: usize = 2_048;
 /// Inputs that may wait for another edge before commands wait.
@@ -54,6 +61,8 @@ pub(crate) struct ShardTask {
     inbox: Inbox,
     adopt: Adopt,
     works: FuturesUnordered<LocalBoxFuture<'static, Done>>,
+    loading: usize,
+    loads: VecDeque<HomeWork>,
     out: Vec<HomeOutput>,
     /// What is to be said to the edges of other shards.
     to_edges: Vec<Vec<EdgeInput>>,
@@ -78,7 +87,19 @@ impl ShardTask {
         let home = HomeCore::new(shared.directory.clone(), shared.config.max_idle_conversations);
         let to_edges = (0..shared.homes.len()).map(|_| Vec::new()).collect();
         let works = FuturesUnordered::new();
-        Self { local, home, services, inbox, adopt, works, out: Vec::new(), to_edges, blocked: false }
+        Self {
+            local,
+            home,
+            services,
+            inbox,
+            adopt,
+            works,
+            loading: 0,
+            loads: VecDeque::new(),
+            out: Vec::new(),
+            to_edges,
+            blocked: false,
+        }
     }
 
     /// Runs until it is told to stop.
@@ -90,11 +111,11 @@ impl ShardTask {
             let wake = tokio::select! {
                 biased;
                 () = self.local.shared().stop.cancelled() => Wake::Stop,
+                _ = tick.tick() => Wake::Tick,
                 Some(order) = self.inbox.control.recv() => Wake::Control(order),
                 Some(batch) = self.inbox.edges.recv() => Wake::Edges(batch),
                 Some(done) = self.works.next(), if !self.works.is_empty() => Wake::Done(done),
                 Some(command) = self.inbox.commands.recv(), if takes_commands => Wake::Command(command),
-                _ = tick.tick() => Wake::Tick,
                 () = self.local.turn() => Wake::Turn,
                 Some(adopted) = self.inbox.adopt.recv() => Wake::Adopt(adopted),
                 () = tokio::time::sleep(RETRY), if self.blocked => Wake::Turn,
@@ -122,7 +143,7 @@ impl ShardTask {
             Wake::Control(Control::Drain) => self.local.announce_drain(),
             Wake::Control(Control::CloseAll) => self.local.close_all(),
             Wake::Edges(batch) => self.hear(batch),
-            Wake::Done(done) => self.home.done(done, self.local.now(), &mut self.out),
+            Wake::Done(done) => self.done(done),
             Wake::Command(command) => self.home.input(command, self.local.now(), &mut self.out),
             Wake::Adopt(adopted) => self.local.spawn((self.adopt)(Rc::clone(&self.local), adopted)),
             Wake::Tick => {
@@ -146,9 +167,13 @@ impl ShardTask {
             let Ok(batch) = self.inbox.edges.try_recv() else { break };
             self.hear(batch);
         }
+        for _ in 0..ADOPTIONS {
+            let Ok(adopted) = self.inbox.adopt.try_recv() else { break };
+            self.local.spawn((self.adopt)(Rc::clone(&self.local), adopted));
+        }
         for _ in 0..TURN {
             let Some(Some(done)) = self.works.next().now_or_never() else { break };
-            self.home.done(done, self.local.now(), &mut self.out);
+            self.done(done);
         }
         for _ in 0..TURN {
             if !self.takes_commands() {
@@ -167,7 +192,9 @@ impl ShardTask {
             self.tell_home(shard);
             self.tell_edge(shard);
         }
-        self.local.start_replays();
+        for replay in self.local.take_replays() {
+            self.local.spawn(replay::run(Rc::clone(&self.local), replay));
+        }
         self.local.flush();
     }
 
@@ -177,6 +204,7 @@ impl ShardTask {
         loop {
             for output in std::mem::take(&mut self.out) {
                 match output {
+                    HomeOutput::Work(load @ HomeWork::Load { .. }) => self.load(load),
                     HomeOutput::Work(work) => self.works.push(self.services.start(work)),
                     HomeOutput::ToEdge { shard, input } => self.say(shard, input),
                     HomeOutput::Reply { to, result } => self.reply(to, result),
@@ -191,6 +219,26 @@ impl ShardTask {
                 return;
             }
         }
+    }
+
+    fn load(&mut self, load: HomeWork) {
+        if self.loading < MAX_LOADS {
+            self.loading += 1;
+            self.works.push(self.services.start(load));
+        } else {
+            self.loads.push_back(load);
+        }
+    }
+
+    /// Takes the end of some work.
+    fn done(&mut self, done: Done) {
+        if matches!(done, Done::Loaded { .. }) {
+            self.loading -= 1;
+            if let Some(next) = self.loads.pop_front() {
+                self.load(next);
+            }
+        }
+        self.home.done(done, self.local.now(), &mut self.out);
     }
 
     fn say(&mut self, shard: u8, input: EdgeInput) {

@@ -7,11 +7,11 @@ use std::sync::atomic::AtomicU64;
 
 use futures_util::FutureExt;
 use hubbub_domain::conversation::{
-    Act, AddMembers, Command, ConversationState, Open, RemoveMember, Send as SendMessage, evolve,
+    Act, AddMembers, Command, ConversationState, Open, React, Recall, RemoveMember, Send as SendMessage, evolve,
 };
 use hubbub_domain::conversations::{Conversations, Stored};
 use hubbub_protocol::member::{ConversationKind, SenderType};
-use hubbub_protocol::record::Author;
+use hubbub_protocol::record::{Author, ReactionChange};
 use hubbub_protocol::{
     ClientMessageId, ConversationId, ErrorBody, ErrorCode, Payload, Record, RecordBody, Sequence, Timestamp, UserId,
 };
@@ -107,6 +107,8 @@ impl EdgeSink for Heard {
     fn home(&mut self, input: HomeInput) {
         self.homes.push(input);
     }
+
+    fn answered(&mut self, _: u32) {}
 }
 
 fn id(number: u64, kind: u8) -> [u8; 16] {
@@ -353,6 +355,12 @@ impl World {
             0 => Command::Open(Open { kind: ConversationKind::Group, name: String::new(), others: vec![other] }),
             1 => Command::AddMembers(AddMembers { user_ids: vec![other] }),
             2 => Command::RemoveMember(RemoveMember { user_id: other }),
+            3 => Command::Recall(Recall { target: Sequence::new(1 + self.draw(12) as u64) }),
+            4 => Command::React(React {
+                target: Sequence::new(1 + self.draw(12) as u64),
+                emoji: "+1".to_owned(),
+                change: ReactionChange::Added,
+            }),
             _ => Command::Send(SendMessage {
                 content_type: "text".to_owned(),
                 payload: Payload::from(vec![1, 2, 3]),

@@ -1,0 +1,101 @@
+//! A replay: the log from a cursor to an edge, for one socket, no faster than it reads.
+//!
+//! A task on the socket's shard. Keeps BOUNDED: a socket has one page at a time, cut in bytes, and only when it has room;
+//! one that goes away, or asks anew, ends its replay. Keeps RESUMABLE: at the end it asks for what came since.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use hubbub_protocol::frame::server::{CommandError, Event};
+use hubbub_protocol::{Record, RecordBody, Sequence};
+use hubbub_storage::error::{StoreError, StoreResult};
+
+use super::edge::Replay;
+use super::local::Local;
+use crate::connection::Connection;
+use crate::frame;
+
+/// Records of one page, at most: 8 MiB if each is as large as can be, for the moment it is read.
+const PAGE_RECORDS: usize = 128;
+/// Payload bytes of a page that are kept while the socket takes it: a quarter of its outbox.
+const PAGE_BYTES: usize = 256 * 1024;
+/// A store that is too busy is asked again after this long …
+const RETRY: Duration = Duration::from_millis(200);
+/// … so many times: 6 s in all.
+const RETRIES: u32 = 30;
+
+/// Runs a replay to its end, or until it is no longer wanted.
+pub(super) async fn run(local: Rc<Local>, replay: Replay) {
+    let Some(connection) = local.connection(replay.key.slot) else { return };
+    let mut after = replay.after;
+    while after < replay.head {
+        let Some(_turn) = connection.page_turn(|| local.wants(&replay)).await else { return };
+        match read(&local, &replay, after).await {
+            Ok(page) => match give(&local, &connection, &replay, &page).await {
+                Some(last) => after = last,
+                None => return,
+            },
+            Err(error) => return fail(&local, &connection, &replay, &error),
+        }
+    }
+    local.replayed(&replay);
+}
+
+/// The next page, cut to what may be kept.
+async fn read(local: &Local, replay: &Replay, after: Sequence) -> StoreResult<Vec<Record>> {
+    let mut tries = 0;
+    loop {
+        let page = {
+            let _reading = local.reading().await;
+            local.services().read_above(replay.conversation, after, replay.head, PAGE_RECORDS).await
+        };
+        match page {
+            Ok(mut page) => {
+                page.truncate(fitting(&page));
+                page.shrink_to_fit();
+                return Ok(page);
+            }
+            Err(StoreError::Overloaded | StoreError::Unavailable(_)) if tries < RETRIES => {
+                tries += 1;
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// How many records have room together: at least one.
+fn fitting(page: &[Record]) -> usize {
+    let mut bytes = 0;
+    let fits = |record: &&Record| {
+        bytes += if let RecordBody::Message(message) = &record.body { message.payload.len() } else { 0 };
+        bytes <= PAGE_BYTES
+    };
+    page.iter().take_while(fits).count().max(1)
+}
+
+/// Queues records as the socket takes them; the last one's sequence, unless it went away or asked anew.
+async fn give(local: &Local, connection: &Rc<Connection>, replay: &Replay, page: &[Record]) -> Option<Sequence> {
+    for record in page {
+        connection.flush();
+        if !connection.has_room().await || !local.wants(replay) {
+            return None;
+        }
+        let bytes = frame::encode(&Event::of(record).into(), connection.format);
+        connection.event(bytes, Some((record.conversation_id, record.sequence)));
+    }
+    local.flush_later(connection);
+    page.last().map(|record| record.sequence)
+}
+
+/// Ends the conversation's flow rather than leave a hole in it (IN-ORDER).
+fn fail(local: &Local, connection: &Rc<Connection>, replay: &Replay, error: &StoreError) {
+    tracing::error!(conversation.id = %replay.conversation, %error, "a replay could not be read");
+    if local.wants(replay) {
+        local.leave(replay.key, replay.conversation);
+        let conversation = replay.conversation.to_string();
+        let error = hubbub_domain::refusal::never_stored(error).with("conversation_id", conversation);
+        connection.frame(&CommandError { id: None, error }.into());
+        local.flush_later(connection);
+    }
+}
