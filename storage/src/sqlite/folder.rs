@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::error::OpenError;
 
@@ -11,6 +12,10 @@ use super::error::OpenError;
 const LOCK: &str = "lock";
 /// There while the folder is open, and after a stop that was no close.
 const MARK: &str = "open";
+
+/// A holder that was just killed, or a program that was just forked from one, lets go within this time.
+const PATIENCE: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A folder that this process has to itself.
 pub(super) struct Folder {
@@ -29,10 +34,14 @@ impl Folder {
     pub(super) fn lock_existing(dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join(LOCK);
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_at(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { dir: dir.to_path_buf(), lock: Mutex::new(Some(file)) }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_path_buf() }),
-            Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { dir: dir.to_path_buf(), lock: Mutex::new(Some(file)) }),
+                Err(TryLockError::WouldBlock) if Instant::now() < patience => std::thread::sleep(LOOK_AGAIN),
+                Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { dir: dir.to_path_buf() }),
+                Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
+            }
         }
     }
 

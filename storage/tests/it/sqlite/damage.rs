@@ -164,9 +164,12 @@ async fn no_flipped_bit_anywhere_makes_a_read_serve_what_was_not_written() {
         std::fs::write(dir.path().join("log.db"), bytes).unwrap();
         let found = sqlite::verify(dir.path()).is_err();
         told += usize::from(found);
-        let Ok(opened) = sqlite::open(&SqliteConfig::at(dir.path())) else {
-            assert!(found, "bit {bit}: the store does not open and verify says that it is sound");
-            continue;
+        let opened = match sqlite::open(&SqliteConfig::at(dir.path())) {
+            Ok(opened) => opened,
+            Err(error) => {
+                assert!(found, "bit {bit}: verify says that it is sound, and it does not open: {error}");
+                continue;
+            }
         };
         for (id, written) in ids.iter().zip(&written) {
             let read = opened.store.log.read(*id, START, 1000).await;
