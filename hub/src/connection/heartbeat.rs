@@ -10,8 +10,6 @@ use hubbub_protocol::limits::EXPIRING_NOTICE_MS;
 use super::Connection;
 use crate::config::HubConfig;
 
-/// A token that ended is let go on for this long: `auth.renew` may be on its way.
-const EXPIRY_GRACE_MS: i64 = 1_000;
 /// Pings are spread over this many seconds, so that a crowd that came at once is not pinged at once.
 const JITTER_SECONDS: u32 = 4;
 
@@ -26,7 +24,7 @@ pub(crate) fn check(connection: &Connection, slot: u32, second: u32, now: Timest
         return true;
     }
     let expires_at = connection.expires_at.get();
-    if now > expires_at.plus_ms(EXPIRY_GRACE_MS) {
+    if now >= expires_at {
         connection.close(CloseCode::TokenExpired);
         return true;
     }

@@ -323,14 +323,9 @@ impl HomeCore {
         if self.conversations.len() <= self.max_idle {
             return;
         }
-        let ring = &mut self.ring;
-        self.conversations.retain(|id, conversation| {
-            let stays = !conversation.is_idle() || std::mem::take(&mut conversation.touched);
-            if !stays {
-                ring.forget(*id);
-            }
-            stays
-        });
+        self.conversations
+            .retain(|_, conversation| !conversation.is_idle() || std::mem::take(&mut conversation.touched));
+        self.ring.keep(|id| self.conversations.contains_key(id));
     }
 }
 

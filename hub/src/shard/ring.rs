@@ -70,16 +70,22 @@ impl Ring {
         whole.then(|| wanted().map(|(delivery, _)| Arc::clone(delivery)).collect())
     }
 
+    /// Forgets the records of all conversations but these, in one go.
+    pub(crate) fn keep(&mut self, stays: impl Fn(&ConversationId) -> bool) {
+        self.recent.retain(|conversation, _| stays(conversation));
+        let mut freed = 0;
+        self.order.retain(|(conversation, bytes)| {
+            let stays = stays(conversation);
+            freed += if stays { 0 } else { *bytes };
+            stays
+        });
+        self.bytes -= freed;
+    }
+
     /// Forgets a conversation's records: one of them was erased, or the order is to be learnt anew.
     pub(crate) fn forget(&mut self, conversation: ConversationId) {
-        if self.recent.remove(&conversation).is_some() {
-            let mut freed = 0;
-            self.order.retain(|(other, bytes)| {
-                let stays = *other != conversation;
-                freed += if stays { 0 } else { *bytes };
-                stays
-            });
-            self.bytes -= freed;
+        if self.recent.contains_key(&conversation) {
+            self.keep(|other| *other != conversation);
         }
     }
 }
