@@ -323,3 +323,28 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::admission::Admission;
+    use crate::config::HubConfig;
+
+    #[tokio::test]
+    async fn bounded_no_command_is_read_while_as_many_as_may_be_wait_for_their_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let permit = Admission::new(&HubConfig::default()).admit(address.ip()).ok().unwrap();
+        let connection = Connection::new(Format::Json, tcp, 1024, permit);
+        for taken in 0..MAX_COMMANDS_IN_FLIGHT {
+            assert!(connection.takes_commands(), "{taken} wait");
+            connection.took_command();
+        }
+        assert!(!connection.takes_commands(), "BOUNDED: as many wait as may");
+        connection.answer(None);
+        assert!(connection.takes_commands(), "an answer makes room for the next");
+    }
+}

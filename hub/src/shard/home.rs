@@ -351,3 +351,32 @@ fn read(
 fn marked_at(read_seq: Sequence, moved: bool) -> Stored {
     Stored { first: read_seq, last: read_seq, created_at: Timestamp::default(), duplicate: !moved }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::message::OpenCount;
+
+    #[test]
+    fn bounded_what_waits_for_one_conversation_is_refused_above_the_limit_and_by_its_name() {
+        let mut home = HomeCore::new(Arc::default(), 1);
+        let (conversation, user) = (ConversationId::generate(), UserId::generate());
+        let (open, mut out) = (Arc::default(), Vec::new());
+        // The conversation is never loaded, so all of it waits.
+        for _ in 0..=MAX_QUEUE {
+            let reply = ReplyTo::Caller { answer: oneshot::channel().0, open: OpenCount::new(&open) };
+            let input = HomeInput::Read { conversation, user, seq: Sequence::new(1), reply };
+            home.input(input, Timestamp::from_ms(0), &mut out);
+        }
+        let refusal = |output: &HomeOutput| match output {
+            HomeOutput::Reply { result: Err(refusal), .. } => Some(refusal.clone()),
+            _ => None,
+        };
+        let refused: Vec<ErrorBody> = out.iter().filter_map(refusal).collect();
+        assert_eq!(refused.len(), 1, "BOUNDED: the one above the limit is refused, and no other");
+        assert_eq!(refused[0].code, ErrorCode::Overloaded);
+        assert_eq!(refused[0].params["limit"], "conversation_queue".into(), "BOUNDED, by name");
+    }
+}

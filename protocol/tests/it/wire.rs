@@ -226,3 +226,10 @@ fn debug_shows_no_token_and_no_payload() {
         }
     }
 }
+
+/// Whatever holds one is shown by the same code, so no spelling of the bytes (text, numbers, hex) can get into a log.
+#[test]
+fn opaque_the_debug_of_a_payload_is_its_length_alone() {
+    let payload = hubbub_protocol::Payload::from(b"sealed words".to_vec());
+    assert_eq!(format!("{payload:?} {payload:#?}"), "Payload(12 bytes) Payload(12 bytes)", "OPAQUE");
+}

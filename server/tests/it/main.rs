@@ -12,6 +12,7 @@ mod drain;
 mod half_open;
 mod in_process;
 mod keys;
+mod opaque;
 mod raw;
 mod refusals;
 mod resume;

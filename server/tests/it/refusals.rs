@@ -238,3 +238,22 @@ fn messages_of(history: &[Event], person: &Person) -> Vec<ClientMessageId> {
     };
     history.iter().filter_map(own).collect()
 }
+
+#[tokio::test]
+async fn honest_a_repeat_of_what_was_stored_is_told_so_even_after_its_sender_was_removed() {
+    let host = Host::start();
+    let (ann, ben) = (host.person("ann").await, host.person("ben").await);
+    let conversation = ann.group(&[&ben]).await;
+    let (stored, late) = (message(conversation, "in time"), message(conversation, "too late"));
+    let place = ben.connect(Format::Json).await.send(stored.clone()).await.unwrap();
+    change_members(&ann, conversation, &ben, false).await;
+    for format in Format::ALL {
+        let mut peer = ben.connect(format).await;
+        assert_eq!(peer.send(stored.clone()).await, Ok(place), "HONEST: it is stored, whatever its sender may do now");
+        let refusal = peer.send(late.clone()).await.unwrap_err();
+        assert_eq!(refusal.code.as_str(), "not_found", "MEMBERS-ONLY: {refusal}");
+    }
+    assert_eq!(send_by_rest(&ben, &stored).await, Ok(place.get()), "HONEST by REST too");
+    let history = ann.history(conversation, 10).await;
+    assert_eq!(sequences(&history), [1, 2, 3], "ONCE: opened, said in time, removed: {history:?}");
+}
