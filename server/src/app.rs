@@ -32,6 +32,10 @@ use crate::keys;
 use crate::start_error::StartError;
 use crate::telemetry::Numbers;
 
+/// How long a port that is in use is waited for.
+const BIND_PATIENCE: Duration = Duration::from_secs(1);
+const BIND_AGAIN: Duration = Duration::from_millis(20);
+
 /// Connections that wait to be accepted: a storm of returning clients comes within a second, and what the queue does not
 /// hold is tried again by the client's system a second later. The system's own limit may be lower.
 const LISTEN_QUEUE: u32 = 4096;
@@ -63,7 +67,7 @@ impl App {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         // Bound first and opened last: a port that is taken is told before the data folder is touched, and nobody is
         // accepted before there is something to say.
-        let socket = bind(config.listen)?;
+        let socket = bind_patiently(config.listen).await?;
         let (store, keys) = open_store(config).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let conversations = Conversations::new(store.clone(), Arc::clone(&clock));
@@ -148,6 +152,19 @@ impl App {
         self.stopping.cancel();
         self.tasks.wait().await;
         self.store.engine.close().await
+    }
+}
+
+/// Binds the address; a process before that was just killed is given a moment to let it go.
+async fn bind_patiently(address: SocketAddr) -> Result<TcpSocket, StartError> {
+    let patience = tokio::time::Instant::now() + BIND_PATIENCE;
+    loop {
+        match bind(address) {
+            Err(StartError::PortInUse(_)) if tokio::time::Instant::now() < patience => {
+                tokio::time::sleep(BIND_AGAIN).await;
+            }
+            bound => return bound,
+        }
     }
 }
 
