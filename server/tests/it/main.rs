@@ -4,6 +4,7 @@
 // Says to clippy what cargo knows: all of this is test code, the helpers too.
 #![cfg(test)]
 
+mod at_once;
 mod bad_frames;
 mod config;
 mod crash;
@@ -12,6 +13,7 @@ mod drain;
 mod half_open;
 mod in_process;
 mod keys;
+mod laggards;
 mod opaque;
 mod raw;
 mod refusals;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hubbub_loadtest::client::http::Target;
 use hubbub_protocol::codec::{self, Format};
-use hubbub_protocol::frame::client::Auth;
+use hubbub_protocol::frame::client::{Auth, ClientFrame};
 use hubbub_protocol::frame::server::ServerFrame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -104,12 +104,37 @@ impl Raw {
 
     /// A socket that is logged in; what follows `auth.ok` is still to be read.
     pub(crate) async fn login(target: &Target, format: Format, token: &str) -> Self {
-        let mut raw = Self::connect(target.address).await.upgrade(format).await;
+        Self::connect(target.address).await.enter(format, token).await
+    }
+
+    /// The same with as small a receive buffer as can be had, so that not reading is soon felt.
+    pub(crate) async fn login_narrow(target: &Target, format: Format, token: &str) -> Self {
+        Self::connect_narrow(target.address, 4_096).await.enter(format, token).await
+    }
+
+    async fn enter(self, format: Format, token: &str) -> Self {
+        let mut raw = self.upgrade(format).await;
         raw.write(&auth_frame(format, token)).await;
         match raw.frame().await {
             Some(ServerFrame::AuthOk(_)) => raw,
             other => panic!("{other:?} instead of auth.ok"),
         }
+    }
+
+    /// Says a frame of the protocol.
+    pub(crate) async fn say(&mut self, frame: impl Into<ClientFrame>) {
+        let bytes = codec::encode(&frame.into(), self.format).expect("it can be written");
+        self.write(&masked(opcode(self.format), &bytes)).await;
+    }
+
+    /// Resets the connection.
+    pub(crate) fn reset(self) {
+        self.stream.set_zero_linger().expect("a connection can be reset");
+    }
+
+    /// Ends its own side of the connection, and leaves the other's unread.
+    pub(crate) async fn end_here(&mut self) {
+        self.stream.shutdown().await.expect("its side can be ended");
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {

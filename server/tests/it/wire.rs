@@ -77,6 +77,11 @@ impl Host {
         line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
     }
 
+    /// How many descriptors the server has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.server.pid())).expect("it runs").count()
+    }
+
     /// One of its numbers, over all labels that have this in them.
     pub(crate) fn metric(&self, name: &str, label: &str) -> u64 {
         let text = self.server.get("/metrics");
