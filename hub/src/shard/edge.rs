@@ -306,8 +306,13 @@ impl EdgeCore {
             if matches!(answer, Answer::Caught { .. }) {
                 sink.home(HomeInput::Unsubscribe { conversation, shard: self.shard });
             }
-            if let (true, Some(asked)) = (self.holds(key), command) {
-                sink.reply(key.slot, Some(CommandOk { id: asked.id, conversation_seq: None }.into()), asked.open);
+            match (self.holds(key), command) {
+                // Its person was sent away meanwhile: that is the command's answer, whoever took the seat (HONEST).
+                (true, asked @ Some(_)) if matches!(answer, Answer::NotMember { .. }) => {
+                    refuse(key.slot, conversation, None, asked, sink);
+                }
+                (true, asked) => accept(key.slot, asked, None, sink),
+                (false, _) => {}
             }
             return;
         };

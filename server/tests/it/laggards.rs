@@ -231,3 +231,47 @@ async fn members_only_who_is_sent_away_in_the_middle_of_a_replay_gets_what_was_o
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn honest_a_subscribe_that_meets_the_removal_of_its_person_is_refused() {
+    const ROUNDS: usize = 20;
+    const SUBSCRIBES: usize = 40;
+    let host = Host::start();
+    let (ann, ben) = (host.person("ann").await, host.person("ben").await);
+    let conversation_id = ann.group(&[]).await;
+    let path = format!("/groups/{conversation_id}/members");
+    let mut refused_in_all = 0;
+    for _ in 0..ROUNDS {
+        let body = serde_json::json!({"user_ids": [ben.id()]});
+        ann.account.http().call(http::Method::POST, &path, Some(&ann.account.token()), &body).await.unwrap();
+        let mut peer = ben.connect(Format::Json).await;
+        peer.replay(conversation_id).await;
+        let (ann, path) = (ann.clone(), format!("{path}/{}", ben.id()));
+        let removal = tokio::spawn(async move {
+            ann.account.http().call(http::Method::DELETE, &path, Some(&ann.account.token()), &()).await.unwrap();
+        });
+        let (mut answered, mut removed, mut refused) = (0, false, 0);
+        for _ in 0..SUBSCRIBES {
+            let id = peer.command();
+            peer.say(Subscribe { id, conversation_id, after_seq: None }).await;
+        }
+        while answered < SUBSCRIBES {
+            match peer.hear().await {
+                ServerFrame::Gap(gap) => removed |= gap.reason == GapReason::NoAccess,
+                ServerFrame::MemberRemoved(_) => removed = true,
+                ServerFrame::CommandOk(ok) => {
+                    assert!(!removed, "HONEST: {ok:?} to a subscribe, after its person heard of their removal");
+                    answered += 1;
+                }
+                ServerFrame::CommandError(error) => {
+                    assert_eq!(error.error.code.as_str(), "not_found");
+                    (answered, refused) = (answered + 1, refused + 1);
+                }
+                _ => {}
+            }
+        }
+        removal.await.unwrap();
+        refused_in_all += refused;
+    }
+    println!("laggards: {refused_in_all} of {} subscribes met a removal", ROUNDS * SUBSCRIBES);
+}
