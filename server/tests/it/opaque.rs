@@ -1,5 +1,7 @@
 //! Claims about payloads: the server carries them and never tells of what is in them (OPAQUE).
 
+use std::fmt::Write as _;
+
 use hubbub_protocol::Payload;
 use hubbub_protocol::codec::Format;
 use hubbub_protocol::frame::client::MessageSend;
@@ -41,7 +43,10 @@ async fn opaque_no_payload_stands_in_the_log_at_any_level() {
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("stopped"), "a log to look in: {log}");
     let numbers = format!("{SEALED:?}");
-    let hex: String = SEALED.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = String::new();
+    for byte in SEALED {
+        write!(hex, "{byte:02x}").unwrap();
+    }
     let words = String::from_utf8_lossy(SEALED);
     for told in [&*words, spelt, numbers.trim_matches(['[', ']']), &*hex] {
         let line = log.lines().find(|line| line.contains(told));
