@@ -183,6 +183,7 @@ async fn hand_over(
         tcp: stream.into_std()?,
         read: read.slice(upgrade.head_bytes..),
         format: upgrade.format,
+        for_agents: upgrade.for_agents,
         permit,
         pending,
     };

@@ -12,6 +12,8 @@ pub(crate) struct Adopted {
     /// What was read behind the request's head.
     pub(crate) read: Bytes,
     pub(crate) format: Format,
+    /// Whether it came by the door for agents.
+    pub(crate) for_agents: bool,
     pub(crate) permit: Permit,
     /// Its place among those that are not yet logged in.
     pub(crate) pending: OwnedSemaphorePermit,

@@ -14,6 +14,7 @@ use hubbub_protocol::frame::client::{Auth, ClientFrame};
 use hubbub_protocol::frame::close::CloseCode;
 use hubbub_protocol::frame::server::{Actor, AuthError, AuthOk};
 use hubbub_protocol::limits::{Limits, MAX_AUTH_FRAME_BYTES, MAX_CURSORS};
+use hubbub_protocol::member::SenderType;
 use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Sequence};
 
 use crate::adopted::Adopted;
@@ -43,12 +44,13 @@ impl From<ErrorBody> for Refused {
 
 /// Lets a socket in or sends it away.
 pub(crate) async fn login(local: Rc<Local>, adopted: Adopted) {
-    let Adopted { tcp, read, format, permit, pending } = adopted;
+    let Adopted { tcp, read, format, for_agents, permit, pending } = adopted;
     let Ok(tcp) = tokio::net::TcpStream::from_std(tcp) else { return };
     let connection = Rc::new(Connection::new(format, tcp, local.config().max_outbox_bytes, permit));
     connection.last_heard.set(local.second());
     let mut socket = reader::open(&connection, read).await;
-    let entered = tokio::time::timeout(local.config().login_deadline, enter(&connection, &mut socket, &local)).await;
+    let entered =
+        tokio::time::timeout(local.config().login_deadline, enter(&connection, &mut socket, &local, for_agents)).await;
     let result = match entered {
         Ok(Ok(who)) => {
             drop(pending);
@@ -75,7 +77,12 @@ pub(crate) async fn login(local: Rc<Local>, adopted: Adopted) {
     let _late = tokio::time::timeout(PARTING, reader::say_goodbye(&connection, &mut socket)).await;
 }
 
-async fn enter(connection: &Rc<Connection>, socket: &mut Socket, local: &Rc<Local>) -> Result<Who, Option<Refused>> {
+async fn enter(
+    connection: &Rc<Connection>,
+    socket: &mut Socket,
+    local: &Rc<Local>,
+    for_agents: bool,
+) -> Result<Who, Option<Refused>> {
     let auth = match reader::next(connection, socket, local).await {
         Next::Frame(bytes) => read_auth(&bytes, connection.format)?,
         Next::Broken(code) => {
@@ -85,6 +92,10 @@ async fn enter(connection: &Rc<Connection>, socket: &mut Socket, local: &Rc<Loca
         Next::ClosedByClient | Next::Closing | Next::Gone => return Err(None),
     };
     let caller = local.sessions().authenticate(&auth.token).await.map_err(Refused::from)?;
+    if for_agents && caller.kind != SenderType::Agent {
+        let error = ErrorBody::new(ErrorCode::Forbidden, "this door is for agents: use /ws/human or /ws");
+        return Err(Some(error.into()));
+    }
     // Nothing is waited for from here to the seat, so whoever is seated is there when all are told (DRAINED).
     if local.is_draining() {
         let error = ErrorBody::new(ErrorCode::Draining, "this server is stopping: come back in a few seconds");

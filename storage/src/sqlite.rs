@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DATA/lock      held while a process has the folder open
+//! DATA/made      there once the files below were made
 //! DATA/open      there while it is open, and after a stop that was no close
 //! DATA/log.db    the conversations' logs, by arrival, and the client ids that are stored   (writer thread, readers)
 //! DATA/meta.db   the record families and the claims                                        (writer thread, readers)
@@ -81,9 +82,11 @@ pub struct Opened {
 pub fn open(config: &SqliteConfig) -> Result<Opened, OpenError> {
     let dir = &config.dir;
     let folder = Arc::new(Folder::lock(dir)?);
+    folder.check_whole(&[LOG.name, META.name])?;
     let log = schema::open_writer(&LOG, dir)?;
     let mut meta = schema::open_writer(&META, dir)?;
     schema::make_families(&mut meta)?;
+    folder.mark_made()?;
     // The mark comes after the files: a folder that cannot be opened is left as it was.
     let unclean = folder.mark_open()?;
     let recovered = if unclean { Some(check::after_unclean_stop(&log, &meta, dir)?) } else { None };

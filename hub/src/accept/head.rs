@@ -26,6 +26,8 @@ pub(super) enum Door {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Upgrade {
     pub(super) format: Format,
+    /// Whether its path is for agents alone.
+    pub(super) for_agents: bool,
     /// The answer to send.
     pub(super) response: String,
     /// Where the head ends in what was read.
@@ -64,7 +66,7 @@ pub(super) fn door(read: &[u8], allowed_origins: &[String]) -> Result<Door, Erro
         response.push_str(format.subprotocol());
     }
     response.push_str("\r\n\r\n");
-    Ok(Door::WebSocket(Upgrade { format, response, head_bytes }))
+    Ok(Door::WebSocket(Upgrade { format, for_agents: path == "/ws/agent", response, head_bytes }))
 }
 
 struct Head<'a, 'headers, 'buffer> {

@@ -272,6 +272,7 @@ impl HomeCore {
                 }
             }
             Err(error) => {
+                tracing::error!(conversation.id = %id, %error, "a conversation could not be loaded");
                 let refusal = hubbub_domain::refusal::never_stored(&error);
                 for work in std::mem::take(&mut conversation.queue) {
                     work.refuse(id, &refusal, out);

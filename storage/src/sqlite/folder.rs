@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::OpenError;
+use crate::error::Reason;
 
 /// Held locked while the folder is open; its content says nothing.
 const LOCK: &str = "lock";
@@ -16,6 +17,9 @@ const MARK: &str = "open";
 /// A holder that was just killed, or a program that was just forked from one, lets go within this time.
 const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// There once all files were made: from then on, one that is missing was lost.
+const MADE: &str = "made";
 
 /// A folder that this process has to itself.
 pub(super) struct Folder {
@@ -54,6 +58,33 @@ impl Folder {
             self.sync().map_err(io_at(&self.dir))?;
         }
         Ok(unclean)
+    }
+
+    /// Refuses a folder that has lost one of these files, before an empty one is made in its place.
+    pub(super) fn check_whole(&self, files: &[&'static str]) -> Result<(), OpenError> {
+        let path = self.dir.join(MADE);
+        if !path.try_exists().map_err(io_at(&path))? {
+            return Ok(());
+        }
+        for file in files {
+            let size = std::fs::metadata(self.dir.join(file)).map_or(0, |found| found.len());
+            if size == 0 {
+                let reason =
+                    Reason::new("it is missing or empty, though this folder had one: put it back from a backup");
+                return Err(OpenError::Damaged { file, reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that all files are there.
+    pub(super) fn mark_made(&self) -> Result<(), OpenError> {
+        let path = self.dir.join(MADE);
+        if !path.try_exists().map_err(io_at(&path))? {
+            File::create(&path).and_then(|file| file.sync_all()).map_err(io_at(&path))?;
+            self.sync().map_err(io_at(&self.dir))?;
+        }
+        Ok(())
     }
 
     /// Takes the mark away and lets others in. Only after every file was synced and closed.

@@ -139,6 +139,28 @@ async fn a_record_that_is_gone_is_a_hole_and_a_lost_end_is_told_by_its_client_id
     store.engine.close().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_file_that_was_lost_is_not_made_anew_in_silence() {
+    for file in ["log.db", "meta.db"] {
+        for cut in [false, true] {
+            let (store, dir) = fresh();
+            append_at_head(&store, ConversationId::generate(), vec![any_message(b"x")]).await;
+            store.engine.close().await.unwrap();
+            let path = dir.path().join(file);
+            if cut {
+                std::fs::write(&path, b"").unwrap();
+            } else {
+                std::fs::remove_file(&path).unwrap();
+            }
+            let refused = sqlite::open(&SqliteConfig::at(dir.path())).err();
+            assert!(
+                matches!(&refused, Some(OpenError::Damaged { file: told, .. }) if *told == file),
+                "DURABLE: an empty {file} in the place of the lost one: {refused:?}"
+            );
+        }
+    }
+}
+
 /// Any single flipped bit is found by `verify` or does no harm, and no read ever serves what was not written.
 #[tokio::test]
 async fn no_flipped_bit_anywhere_makes_a_read_serve_what_was_not_written() {
