@@ -12,6 +12,7 @@ pub mod stamp;
 mod conversations;
 mod link;
 mod sends;
+mod tcp;
 mod wire;
 
 use std::collections::VecDeque;

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::ClientError;
-use super::socket::connect;
+use super::tcp::connect;
 
 /// The longest answer that is read: a page of 200 of the largest payloads in base64, and their other fields.
 const MAX_ANSWER_BYTES: usize = 24 * 1024 * 1024;

@@ -3,7 +3,7 @@
 //! Owned by one task. Writes are gathered until they are flushed. Leaves reconnecting, cursors and unknown sends to
 //! [`super::Client`].
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use hubbub_protocol::frame::Cursor;
 use hubbub_protocol::frame::client::{Auth, ClientFrame};
 use hubbub_protocol::frame::server::{AuthOk, ServerFrame};
 use serde::Serialize;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -27,6 +27,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::ClientError;
 use super::http::Target;
+use super::tcp::connect;
 
 /// The longest message that is read: a history page of 200 of the largest payloads in base64.
 const MAX_MESSAGE_BYTES: usize = 24 * 1024 * 1024;
@@ -239,22 +240,6 @@ impl Socket {
             Format::MessagePack => Message::Binary(bytes),
         })
     }
-}
-
-/// A TCP connection from an address of choice.
-pub(crate) async fn connect(
-    address: SocketAddr,
-    source: Option<IpAddr>,
-    receive_buffer: Option<u32>,
-) -> Result<TcpStream, ClientError> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(bytes) = receive_buffer {
-        socket.set_recv_buffer_size(bytes)?;
-    }
-    if let Some(source) = source {
-        socket.bind(SocketAddr::new(source, 0))?;
-    }
-    Ok(socket.connect(address).await?)
 }
 
 fn refused_upgrade(error: &WsError) -> ClientError {
