@@ -17,6 +17,10 @@ use crate::frame;
 
 /// Records of one page, at most: 8 MiB if each is as large as can be, for the moment it is read.
 const PAGE_RECORDS: usize = 128;
+/// Records of the first page: 1 MiB at the most.
+const FIRST_PAGE_RECORDS: usize = 16;
+/// Records that any page asks for: as many of the largest as a page has room for.
+const MIN_PAGE_RECORDS: usize = 4;
 /// Payload bytes of a page that are kept while the socket takes it: a quarter of its outbox.
 const PAGE_BYTES: usize = 256 * 1024;
 /// A store that is too busy is asked again after this long …
@@ -28,9 +32,10 @@ const RETRIES: u32 = 30;
 pub(super) async fn run(local: Rc<Local>, replay: Replay) {
     let Some(connection) = local.connection(replay.key.slot) else { return };
     let mut after = replay.after;
+    let mut limit = FIRST_PAGE_RECORDS;
     while after < replay.head {
         let Some(_turn) = connection.page_turn(|| local.wants(&replay)).await else { return };
-        match read(&local, &replay, after).await {
+        match read(&local, &replay, after, &mut limit).await {
             Ok(page) => match give(&local, &connection, &replay, &page).await {
                 Some(last) => after = last,
                 None => return,
@@ -42,16 +47,20 @@ pub(super) async fn run(local: Rc<Local>, replay: Replay) {
 }
 
 /// The next page, cut to what may be kept.
-async fn read(local: &Local, replay: &Replay, after: Sequence) -> StoreResult<Vec<Record>> {
+///
+/// `limit` follows what fits, so that a log of large payloads is not read over and over to be thrown away.
+async fn read(local: &Local, replay: &Replay, after: Sequence, limit: &mut usize) -> StoreResult<Vec<Record>> {
     let mut tries = 0;
     loop {
         let page = {
             let _reading = local.reading().await;
-            local.services().read_above(replay.conversation, after, replay.head, PAGE_RECORDS).await
+            local.services().read_above(replay.conversation, after, replay.head, *limit).await
         };
         match page {
             Ok(mut page) => {
-                page.truncate(fitting(&page));
+                let fitting = fitting(&page);
+                *limit = (2 * fitting).clamp(MIN_PAGE_RECORDS, PAGE_RECORDS);
+                page.truncate(fitting);
                 page.shrink_to_fit();
                 return Ok(page);
             }
