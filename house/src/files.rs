@@ -85,9 +85,9 @@ const NOT_FOR_OTHERS: &[&str] = &[
     concat!("/ho", "me/"),
     concat!("/ro", "ot/"),
     concat!("/Use", "rs/"),
-    concat!("index.", "crates.io"),
-    concat!("static.", "crates.io"),
-    concat!("registry.", "npmjs.org"),
+    concat!("index.crates", ".", "io"),
+    concat!("static.crates", ".", "io"),
+    concat!("registry.npmjs", ".", "org"),
     concat!("files.", "pythonhosted.org"),
 ];
 
