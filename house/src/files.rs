@@ -88,7 +88,7 @@ const NOT_FOR_OTHERS: &[&str] = &[
     concat!("index.crates", ".", "io"),
     concat!("static.crates", ".", "io"),
     concat!("registry.npmjs", ".", "org"),
-    concat!("files.", "pythonhosted.org"),
+    concat!("files.pythonhosted", ".", "org"),
 ];
 
 /// The place of such a word, unless it is the middle of a path of our own, such as that of a module named `home`.
