@@ -44,7 +44,7 @@ pub(crate) struct Connection {
     outbox: RefCell<Outbox>,
     task: RefCell<Option<Waker>>,
     /// Rings when the outbox has room for pages again, when a page's turn is over, and when the socket ends.
-    pub(crate) room: Notify,
+    room: Notify,
     /// The shard's second in which something was last heard.
     pub(crate) last_heard: Cell<u32>,
     /// The shard's second in which it was last pinged.
@@ -224,16 +224,22 @@ impl Connection {
     /// Writes what the socket takes now. What it does not take is the connection's task's.
     pub(crate) fn flush(&self) {
         self.dirty.set(false);
+        let result = self.write_now();
+        if result.is_err() || !self.outbox.borrow().is_empty() {
+            // A broken socket is noticed by its task, which reads it.
+            self.wake();
+        }
+    }
+
+    /// Writes what the socket takes, and rings if that made room.
+    fn write_now(&self) -> io::Result<()> {
         let mut outbox = self.outbox.borrow_mut();
         let was_high = outbox.is_high();
         let result = outbox.write_to(&self.tcp);
         if was_high && !outbox.is_high() {
             self.room.notify_waiters();
         }
-        if result.is_err() || !outbox.is_empty() {
-            // A broken socket is noticed by its task, which reads it.
-            self.wake();
-        }
+        result
     }
 
     /// Whether pages may be queued.
@@ -314,12 +320,7 @@ impl Connection {
                 Poll::Ready(Ok(())) => {}
                 other => return other,
             }
-            let mut outbox = self.outbox.borrow_mut();
-            let was_high = outbox.is_high();
-            outbox.write_to(&self.tcp)?;
-            if was_high && !outbox.is_high() {
-                self.room.notify_waiters();
-            }
+            self.write_now()?;
         }
     }
 }

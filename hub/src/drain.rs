@@ -11,9 +11,8 @@ use crate::shared::Shared;
 /// How often it looks whether it is done.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Runs the stop within `grace`.
-pub(crate) async fn run(shared: &Shared, grace: Duration) {
-    let deadline = Instant::now() + grace;
+/// Runs the stop until `deadline`.
+pub(crate) async fn run(shared: &Shared, deadline: Instant) {
     shared.draining.cancel();
     tell(shared, || Control::Drain).await;
     let answered = until(deadline, || shared.open_commands.load(Ordering::Acquire) == 0).await;

@@ -170,7 +170,7 @@ impl Hub {
     /// command, closes (DRAINED). Then ends the shards.
     pub async fn drain(&self, grace: Duration) {
         let deadline = tokio::time::Instant::now() + grace;
-        drain::run(&self.inner.shared, grace).await;
+        drain::run(&self.inner.shared, deadline).await;
         // Requests that came in at the last moment are still on their way through the door.
         let _late = tokio::time::timeout_at(deadline, self.inner.keeper.finished()).await;
         self.inner.shared.stop.cancel();

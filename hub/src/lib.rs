@@ -20,7 +20,7 @@
 //! | door (head of a request, under a deadline) | one an incoming socket | handed on, refused or late |
 //! | login (on its edge shard) | one a socket | logged in, refused or late |
 //! | connection (on its edge shard) | one a socket | closed |
-//! | replay, history (on its edge shard) | bounded by a semaphore | done |
+//! | replay, history (on its edge shard) | one at a time reads for a socket, few for a shard | done, or its socket is gone |
 //! | shard | one a core | drained, or the hub is dropped |
 
 mod accept;

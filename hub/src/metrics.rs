@@ -22,10 +22,10 @@ pub(crate) fn closed(reason: &'static str) {
     counter!("hubbub_closed_total", "reason" => reason).increment(1);
 }
 
-/// Appends handed to the store until their answer, in seconds, and how many acts they carried.
-pub(crate) fn append(seconds: f64, acts: usize) {
+/// Appends handed to the store until their answer, in seconds, and how many records they carried.
+pub(crate) fn append(seconds: f64, records: usize) {
     histogram!("hubbub_append_seconds").record(seconds);
-    counter!("hubbub_appended_acts_total").increment(acts as u64);
+    counter!("hubbub_appended_records_total").increment(records as u64);
 }
 
 /// Frames handed to outboxes for the events of conversations.

@@ -167,16 +167,16 @@ impl EdgeCore {
         sink.home(HomeInput::Subscribe(Box::new(subscribe)));
     }
 
-    /// Ends a conversation's flow for a connection; false if there was none.
-    pub(crate) fn leave(&mut self, key: ConnectionKey, conversation: ConversationId, sink: &mut impl EdgeSink) -> bool {
+    /// Ends a conversation's flow for a connection, if there is one.
+    pub(crate) fn leave(&mut self, key: ConnectionKey, conversation: ConversationId, sink: &mut impl EdgeSink) {
         if !self.holds(key) {
-            return false;
+            return;
         }
         let rooms = &mut self.connections[key.slot as usize].rooms;
-        let Some(place) = rooms.iter().position(|known| *known == conversation) else { return false };
-        rooms.swap_remove(place);
-        self.stand_up(key.slot, conversation, sink);
-        true
+        if let Some(place) = rooms.iter().position(|known| *known == conversation) {
+            rooms.swap_remove(place);
+            self.stand_up(key.slot, conversation, sink);
+        }
     }
 
     /// Takes a seat away. A seat that is still resuming was not counted by its home, or its home's answer is on the way

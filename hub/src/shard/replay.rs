@@ -85,10 +85,16 @@ fn fitting(page: &[Record]) -> usize {
 
 /// Queues records as the socket takes them; the last one's sequence, unless it went away or asked anew.
 async fn give(local: &Local, connection: &Rc<Connection>, replay: &Replay, page: &[Record]) -> Option<Sequence> {
+    // Whether it is wanted can change only while this task waits: for the page, and for room.
+    if !local.wants(replay) {
+        return None;
+    }
     for record in page {
-        connection.flush();
-        if !connection.has_room().await || !local.wants(replay) {
-            return None;
+        if !connection.has_room_now() {
+            connection.flush();
+            if !connection.has_room().await || !local.wants(replay) {
+                return None;
+            }
         }
         let bytes = frame::encode(&Event::of(record).into(), connection.format);
         connection.event(bytes, Some((record.conversation_id, record.sequence)));

@@ -72,10 +72,10 @@ impl Services {
         if roster_changes {
             self.conversations.before_append(conversation, &roster).await.map_err(AppendFailure::Refused)?;
         }
-        let acts = append.records.len();
+        let records = append.records.len();
         let begun = Instant::now();
         let appended = self.store.log.append(append).await.map_err(AppendFailure::Store)?;
-        metrics::append(begun.elapsed().as_secs_f64(), acts);
+        metrics::append(begun.elapsed().as_secs_f64(), records);
         let committed = roster_changes && matches!(appended, Appended::Committed { .. });
         if committed && let Err(error) = self.conversations.after_commit(conversation, &roster).await {
             tracing::warn!(conversation.id = %conversation, %error, "a list of conversations keeps a leaver's row");

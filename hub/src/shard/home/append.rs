@@ -179,8 +179,7 @@ impl HomeCore {
                 out.push(HomeOutput::Work(HomeWork::Repeat { conversation: id, act, first, reply }));
             } else if tries >= MAX_TRIES {
                 let message = "this conversation changes too fast: try again later";
-                let result = Err(ErrorBody::new(ErrorCode::Overloaded, message));
-                out.push(HomeOutput::Reply { to: reply, result });
+                refuse(id, act, ErrorBody::new(ErrorCode::Overloaded, message), reply, out);
             } else {
                 // Its target may have changed too: it is read again.
                 let target = Target::Unread;
