@@ -144,3 +144,6 @@ impl<W: LogWriter> GroupCommitter for Sequencer<W> {
         self.writer.abandon();
     }
 }
+
+#[cfg(test)]
+mod tests;
