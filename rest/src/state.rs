@@ -39,7 +39,7 @@ pub struct Services {
     pub metrics: MetricsText,
 }
 
-/// When the refresh cookie is marked `Secure`.
+/// When the refresh cookie is marked `Secure`, and has the name that browsers take from the host itself alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CookieSecure {
     /// Always: clients reach it by HTTPS alone.

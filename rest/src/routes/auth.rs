@@ -100,7 +100,7 @@ async fn refresh(
 ) -> ApiResult<Response> {
     let (token, transport) = match &body.refresh_token {
         Some(token) => (Some(token.as_str()), TokenTransport::Body),
-        None => (cookie::refresh_token(&parts.headers), TokenTransport::Cookie),
+        None => (cookie::refresh_token(&parts, state.settings().cookie_secure), TokenTransport::Cookie),
     };
     let token = token.ok_or_else(|| {
         ApiError::new(ErrorCode::MissingToken, "there is no refresh token, neither as cookie nor in the body")

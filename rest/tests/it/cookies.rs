@@ -33,9 +33,12 @@ async fn the_cookie_is_out_of_the_reach_of_scripts_and_other_sites() {
     let answer = register(&app).send().await;
     let line = answer.header("set-cookie").to_owned();
     let (value, flags) = line.split_once(';').unwrap();
-    assert!(value.starts_with("hubbub_refresh="));
+    assert!(value.starts_with("__Host-hubbub_refresh="));
     assert_eq!(flags, " HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000; Secure");
-    assert!(!answer.text().contains(value.trim_start_matches("hubbub_refresh=")), "the token is in the cookie alone");
+    assert!(
+        !answer.text().contains(value.trim_start_matches("__Host-hubbub_refresh=")),
+        "the token is in the cookie alone"
+    );
     assert_eq!(answer.header("strict-transport-security"), "max-age=31536000");
 }
 
@@ -57,7 +60,29 @@ async fn only_plain_loopback_goes_without_secure() {
         let call = forwarded.into_iter().fold(call, |call, proto| call.header("x-forwarded-proto", proto));
         let answer = call.json(&body).send().await;
         assert_eq!(answer.status, StatusCode::CREATED);
-        assert_eq!(answer.header("set-cookie").contains("; Secure"), secure, "{peer} {host} {forwarded:?}");
+        let line = answer.header("set-cookie");
+        assert_eq!(line.contains("; Secure"), secure, "{peer} {host} {forwarded:?}");
+        assert_eq!(line.starts_with("__Host-"), secure, "{peer} {host} {forwarded:?}");
+        assert!(line.trim_start_matches("__Host-").starts_with("hubbub_refresh="), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_a_neighbouring_name_could_have_set_is_never_believed() {
+    for (cookie_secure, believed, other) in [
+        (CookieSecure::Always, "__Host-hubbub_refresh", "hubbub_refresh"),
+        (CookieSecure::UnlessLoopback, "hubbub_refresh", "__Host-hubbub_refresh"),
+    ] {
+        let app = app(cookie_secure);
+        let cookie = cookie_of(&register(&app).send().await);
+        let (name, token) = cookie.split_once('=').unwrap();
+        assert_eq!(name, believed);
+        let refresh = |cookie: &str| app.post("/auth/refresh", &json!({})).header("cookie", cookie).send();
+        for planted in [format!("{other}={token}"), format!("x{believed}={token}"), format!("theme=\"{cookie}\"")] {
+            refresh(&planted).await.refusal("missing_token");
+        }
+        // What was planted before ours does not stand in its way either.
+        refresh(&format!("{other}=nonsense; {cookie}")).await.expect(StatusCode::OK);
     }
 }
 
@@ -79,9 +104,9 @@ async fn a_browser_refreshes_by_cookie_with_an_empty_body() {
 #[tokio::test]
 async fn a_useless_cookie_is_taken_away() {
     let app = app(CookieSecure::Always);
-    let answer = app.post("/auth/refresh", &json!({})).header("cookie", "hubbub_refresh=nonsense").send().await;
+    let answer = app.post("/auth/refresh", &json!({})).header("cookie", "__Host-hubbub_refresh=nonsense").send().await;
     answer.refusal("invalid_token");
-    assert!(answer.header("set-cookie").starts_with("hubbub_refresh=; "));
+    assert!(answer.header("set-cookie").starts_with("__Host-hubbub_refresh=; "));
     assert!(answer.header("set-cookie").contains("Max-Age=0"));
 }
 
