@@ -13,49 +13,82 @@ use crate::record::{ReactionChange, Record, RecordBody};
 use crate::sequence::Sequence;
 use crate::time::Timestamp;
 
-/// Declares an event: the fields that all events share, then its own.
-macro_rules! event {
-    ($(#[$doc:meta])* $name:ident = $word:literal { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(tag = "type", rename = $word)]
-        pub struct $name {
-            /// The conversation.
-            pub conversation_id: ConversationId,
-            /// The record's id.
-            pub message_id: MessageId,
-            /// Its place.
-            pub conversation_seq: Sequence,
-            /// Who did it.
-            pub sender_id: UserId,
-            /// A person, an agent or the system.
-            pub sender_type: SenderType,
-            /// From which device.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub device_id: Option<DeviceId>,
-            /// When the server decided it. Order is by `conversation_seq`.
-            pub created_at: Timestamp,
-            $($(#[$field_meta])* pub $field: $type,)*
+/// Declares the events, each with the fields that all share and then its own, and [`Event`], which is any of them.
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $word:literal { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+            #[serde(tag = "type", rename = $word)]
+            pub struct $name {
+                /// The conversation.
+                pub conversation_id: ConversationId,
+                /// The record's id.
+                pub message_id: MessageId,
+                /// Its place.
+                pub conversation_seq: Sequence,
+                /// Who did it.
+                pub sender_id: UserId,
+                /// A person, an agent or the system.
+                pub sender_type: SenderType,
+                /// From which device.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub device_id: Option<DeviceId>,
+                /// When the server decided it. Order is by `conversation_seq`.
+                pub created_at: Timestamp,
+                $($(#[$field_meta])* pub $field: $type,)*
+            }
+
+            impl $name {
+                fn of(record: &Record $(, $field: $type)*) -> Self {
+                    Self {
+                        conversation_id: record.conversation_id,
+                        message_id: record.message_id(),
+                        conversation_seq: record.sequence,
+                        sender_id: record.author.sender_id,
+                        sender_type: record.author.sender_type,
+                        device_id: record.author.device_id,
+                        created_at: record.created_at,
+                        $($field,)*
+                    }
+                }
+            }
+        )*
+
+        /// The frame that tells of one record: the same live, replayed, in a `history` page and by REST.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        #[serde(untagged)]
+        pub enum Event {
+            $($(#[$doc])* $name($name),)*
         }
 
-        impl $name {
-            fn of(record: &Record $(, $field: $type)*) -> Self {
-                Self {
-                    conversation_id: record.conversation_id,
-                    message_id: record.message_id(),
-                    conversation_seq: record.sequence,
-                    sender_id: record.author.sender_id,
-                    sender_type: record.author.sender_type,
-                    device_id: record.author.device_id,
-                    created_at: record.created_at,
-                    $($field,)*
+        impl Event {
+            /// The place of its record, as conversation and sequence.
+            pub const fn place(&self) -> MessageId {
+                match self { $(Self::$name(event) => event.message_id,)* }
+            }
+        }
+
+        impl From<Event> for ServerFrame {
+            fn from(event: Event) -> Self {
+                match event { $(Event::$name(event) => event.into(),)* }
+            }
+        }
+
+        impl ServerFrame {
+            /// The event in it, if it tells of a record.
+            pub fn into_event(self) -> Option<Event> {
+                match self {
+                    $(Self::$name(event) => Some(Event::$name(event)),)*
+                    // Whatever is not declared here tells of no record.
+                    _ => None,
                 }
             }
         }
     };
 }
 
-event! {
+events! {
     /// `message.new`
     MessageNew = "message.new" {
         /// The sender's id of it.
@@ -72,15 +105,11 @@ event! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         epoch: Option<u32>,
     }
-}
-event! {
     /// `message.recalled`
     MessageRecalled = "message.recalled" {
         /// The message that was taken back.
         target_id: MessageId,
     }
-}
-event! {
     /// `reaction.update`
     ReactionUpdate = "reaction.update" {
         /// The message it belongs to.
@@ -90,8 +119,6 @@ event! {
         /// Put or taken away.
         change: ReactionChange,
     }
-}
-event! {
     /// `conversation.opened`
     ConversationOpened = "conversation.opened" {
         /// Direct or group.
@@ -101,29 +128,21 @@ event! {
         /// Who was in it from the start.
         members: Vec<Member>,
     }
-}
-event! {
     /// `member.added`
     MemberAdded = "member.added" {
         /// Who, with which rank.
         member: Member,
     }
-}
-event! {
     /// `member.removed`
     MemberRemoved = "member.removed" {
         /// Who; the sender if they left.
         user_id: UserId,
     }
-}
-event! {
     /// `member.role_changed`
     MemberRoleChanged = "member.role_changed" {
         /// Who, with the new rank.
         member: Member,
     }
-}
-event! {
     /// `group.updated`; what is null stayed.
     GroupUpdated = "group.updated" {
         /// The new name.
@@ -131,28 +150,6 @@ event! {
         /// The new description.
         description: Option<String>,
     }
-}
-
-/// The frame that tells of one record: the same live, replayed, in a `history` page and by REST.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Event {
-    /// A message.
-    MessageNew(MessageNew),
-    /// A message was taken back.
-    MessageRecalled(MessageRecalled),
-    /// A reaction came or went.
-    ReactionUpdate(ReactionUpdate),
-    /// The conversation began.
-    ConversationOpened(ConversationOpened),
-    /// Somebody became a member.
-    MemberAdded(MemberAdded),
-    /// Somebody ceased to be a member.
-    MemberRemoved(MemberRemoved),
-    /// A member's rank changed.
-    MemberRoleChanged(MemberRoleChanged),
-    /// The group's face changed.
-    GroupUpdated(GroupUpdated),
 }
 
 impl Event {
@@ -190,20 +187,6 @@ impl Event {
             RecordBody::GroupUpdated(updated) => {
                 Self::GroupUpdated(GroupUpdated::of(record, updated.name.clone(), updated.description.clone()))
             }
-        }
-    }
-
-    /// The place of its record, as conversation and sequence.
-    pub const fn place(&self) -> MessageId {
-        match self {
-            Self::MessageNew(event) => event.message_id,
-            Self::MessageRecalled(event) => event.message_id,
-            Self::ReactionUpdate(event) => event.message_id,
-            Self::ConversationOpened(event) => event.message_id,
-            Self::MemberAdded(event) => event.message_id,
-            Self::MemberRemoved(event) => event.message_id,
-            Self::MemberRoleChanged(event) => event.message_id,
-            Self::GroupUpdated(event) => event.message_id,
         }
     }
 }
@@ -268,52 +251,6 @@ impl<'de> Deserialize<'de> for Event {
             "member.role_changed" => event_from!(MemberRoleChanged, any { member }),
             "group.updated" => event_from!(GroupUpdated, any {} { name, description }),
             other => return Err(D::Error::custom(format_args!("no event has the type {other:?}"))),
-        })
-    }
-}
-
-impl From<Event> for ServerFrame {
-    fn from(event: Event) -> Self {
-        match event {
-            Event::MessageNew(event) => event.into(),
-            Event::MessageRecalled(event) => event.into(),
-            Event::ReactionUpdate(event) => event.into(),
-            Event::ConversationOpened(event) => event.into(),
-            Event::MemberAdded(event) => event.into(),
-            Event::MemberRemoved(event) => event.into(),
-            Event::MemberRoleChanged(event) => event.into(),
-            Event::GroupUpdated(event) => event.into(),
-        }
-    }
-}
-
-impl ServerFrame {
-    /// The event in it, if it tells of a record.
-    pub fn into_event(self) -> Option<Event> {
-        Some(match self {
-            Self::MessageNew(event) => Event::MessageNew(event),
-            Self::MessageRecalled(event) => Event::MessageRecalled(event),
-            Self::ReactionUpdate(event) => Event::ReactionUpdate(event),
-            Self::ConversationOpened(event) => Event::ConversationOpened(event),
-            Self::MemberAdded(event) => Event::MemberAdded(event),
-            Self::MemberRemoved(event) => Event::MemberRemoved(event),
-            Self::MemberRoleChanged(event) => Event::MemberRoleChanged(event),
-            Self::GroupUpdated(event) => Event::GroupUpdated(event),
-            Self::AuthOk(_)
-            | Self::AuthError(_)
-            | Self::AuthExpiring(_)
-            | Self::CommandOk(_)
-            | Self::CommandError(_)
-            | Self::MessageAck(_)
-            | Self::HistoryPage(_)
-            | Self::Pong(_)
-            | Self::MessageRead(_)
-            | Self::TypingNotice(_)
-            | Self::PresenceNotice(_)
-            | Self::Gap(_)
-            | Self::Live(_)
-            | Self::GoingAway(_)
-            | Self::SessionInvalidated(_) => return None,
         })
     }
 }
