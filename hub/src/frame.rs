@@ -29,8 +29,8 @@ impl SharedFrame {
         self.encoded[format.index()].get_or_init(|| encode(&self.frame, format)).clone()
     }
 
-    #[cfg(test)]
-    pub(crate) fn frame(&self) -> &ServerFrame {
+    /// The frame itself.
+    pub(crate) const fn frame(&self) -> &ServerFrame {
         &self.frame
     }
 }

@@ -9,8 +9,8 @@ use hubbub_domain::conversation::Act;
 use hubbub_domain::conversations::Stored;
 use hubbub_protocol::frame::CommandId;
 use hubbub_protocol::frame::client::PresenceStatus;
-use hubbub_protocol::frame::server::{Gap, ServerFrame};
-use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, Sequence, SessionId, UserId};
+use hubbub_protocol::frame::server::{Gap, MessageNew, ServerFrame};
+use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, Payload, Sequence, SessionId, UserId};
 use tokio::sync::oneshot;
 
 use crate::frame::SharedFrame;
@@ -138,6 +138,18 @@ pub(crate) struct Delivery {
     pub(crate) frame: Arc<SharedFrame>,
     /// Whose sockets get this record last.
     pub(crate) leaves: Vec<UserId>,
+}
+
+impl Delivery {
+    /// The same, without the payload that a recall erased.
+    pub(crate) fn erased(&self) -> Self {
+        let frame = match self.frame.frame().clone() {
+            ServerFrame::MessageNew(event) => MessageNew { encrypted_payload: Payload::default(), ..event }.into(),
+            other => other,
+        };
+        let frame = SharedFrame::new(frame);
+        Self { conversation: self.conversation, sequence: self.sequence, frame, leaves: self.leaves.clone() }
+    }
 }
 
 /// How a wish to follow was answered.

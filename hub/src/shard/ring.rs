@@ -82,21 +82,45 @@ impl Ring {
         self.bytes -= freed;
     }
 
-    /// Forgets a conversation's records: one of them was erased, or the order is to be learnt anew.
-    pub(crate) fn forget(&mut self, conversation: ConversationId) {
-        if self.recent.contains_key(&conversation) {
-            self.keep(|other| *other != conversation);
+    /// Erases a message's payload, as its recall did in the log: it must not come back from here.
+    pub(crate) fn erase(&mut self, conversation: ConversationId, target: Sequence) {
+        let Some(recent) = self.recent.get_mut(&conversation) else { return };
+        // Sequences are dense, so the place follows from the first.
+        let first = recent.front().map_or(Sequence::ZERO, |(delivery, _)| delivery.sequence);
+        let place = target.get().checked_sub(first.get()).and_then(|place| usize::try_from(place).ok());
+        if let Some((delivery, _)) = place.and_then(|place| recent.get_mut(place)) {
+            *delivery = Arc::new(delivery.erased());
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use hubbub_protocol::Timestamp;
-    use hubbub_protocol::frame::server::Pong;
+    use hubbub_protocol::frame::server::{Event, Pong, ServerFrame};
+    use hubbub_protocol::member::SenderType;
+    use hubbub_protocol::record::{Author, Message};
+    use hubbub_protocol::{Payload, Record, RecordBody, Timestamp, UserId};
 
     use super::*;
     use crate::frame::SharedFrame;
+
+    fn message(conversation: ConversationId, sequence: u64) -> Arc<Delivery> {
+        let record = Record {
+            conversation_id: conversation,
+            sequence: Sequence::new(sequence),
+            author: Author { sender_id: UserId::generate(), sender_type: SenderType::Human, device_id: None },
+            created_at: Timestamp::from_ms(0),
+            client_message_id: None,
+            body: RecordBody::Message(Message {
+                content_type: "text".to_owned(),
+                payload: Payload::from(vec![1, 2, 3]),
+                reply_to: None,
+                epoch: None,
+            }),
+        };
+        let frame = SharedFrame::new(Event::of(&record));
+        Arc::new(Delivery { conversation, sequence: record.sequence, frame, leaves: Vec::new() })
+    }
 
     fn delivery(conversation: ConversationId, sequence: u64) -> Arc<Delivery> {
         Arc::new(Delivery {
@@ -126,6 +150,27 @@ mod tests {
     }
 
     #[test]
+    fn a_recalled_payload_does_not_come_back_from_the_ring_and_its_neighbours_stay() {
+        let mut ring = Ring::default();
+        let conversation = ConversationId::generate();
+        for sequence in 5..=7 {
+            ring.push(message(conversation, sequence), 100);
+        }
+        for target in [6, 4, 8] {
+            ring.erase(conversation, Sequence::new(target));
+        }
+        let recent = ring.above(conversation, Sequence::new(4), Sequence::new(7)).unwrap();
+        let payloads: Vec<_> = recent
+            .iter()
+            .map(|delivery| match delivery.frame.frame() {
+                ServerFrame::MessageNew(event) => (event.conversation_seq.get(), event.encrypted_payload.len()),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(payloads, [(5, 3), (6, 0), (7, 3)]);
+    }
+
+    #[test]
     fn bounded_in_bytes_over_all_conversations() {
         let mut ring = Ring::default();
         let first = ConversationId::generate();
@@ -136,7 +181,7 @@ mod tests {
         }
         assert!(ring.bytes <= MAX_BYTES, "BOUNDED");
         assert!(!ring.recent.contains_key(&first), "the oldest went first");
-        ring.forget(busy);
+        ring.keep(|id| *id != busy);
         assert_eq!((ring.bytes, ring.order.len()), (0, 0));
     }
 }

@@ -157,13 +157,11 @@ impl HomeCore {
             let input = EdgeInput::Deliver { delivery: Arc::clone(&delivery), joins: here.collect() };
             out.push(HomeOutput::ToEdge { shard, input });
         }
-        // What was recalled must not come back out of the ring: its payload is erased.
-        if matches!(record.body, RecordBody::Recalled(_)) {
-            self.ring.forget(id);
-        } else {
-            let bytes = if let RecordBody::Message(message) = &record.body { message.payload.len() } else { 0 };
-            self.ring.push(delivery, bytes);
+        if let RecordBody::Recalled(recalled) = &record.body {
+            self.ring.erase(id, recalled.target);
         }
+        let bytes = if let RecordBody::Message(message) = &record.body { message.payload.len() } else { 0 };
+        self.ring.push(delivery, bytes);
     }
 
     /// Nothing of the batch was stored: answers what was known already, and lets the rest be decided anew.
