@@ -243,8 +243,7 @@ impl Client {
     /// One step: `Ready` if something may have happened.
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.link.is_up() {
-            let cursors = self.conversations.auth_cursors();
-            match std::task::ready!(self.link.poll_open(cx, cursors)) {
+            match std::task::ready!(self.link.poll_open(cx, || self.conversations.auth_cursors())) {
                 Ok(conversations) => {
                     self.conversations.connected(self.link.following());
                     // Whoever unsubscribes at once waits for nothing.

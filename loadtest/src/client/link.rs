@@ -150,13 +150,17 @@ impl Link {
     }
 
     /// `Ready` when a login was taken (with its number of conversations) or an attempt failed.
-    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>, cursors: Vec<Cursor>) -> Poll<Result<u64, ClientError>> {
+    pub(crate) fn poll_open(
+        &mut self,
+        cx: &mut Context<'_>,
+        cursors: impl FnOnce() -> Vec<Cursor>,
+    ) -> Poll<Result<u64, ClientError>> {
         if let State::Resting(pause) = &mut self.state {
             std::task::ready!(pause.as_mut().poll(cx));
             self.state = State::Idle;
         }
         if matches!(self.state, State::Idle) {
-            self.state = State::Opening(self.open(cursors));
+            self.state = State::Opening(self.open(cursors()));
         }
         let State::Opening(opening) = &mut self.state else { return Poll::Pending };
         match std::task::ready!(opening.as_mut().poll(cx)) {

@@ -25,7 +25,7 @@ pub(crate) struct Conversation {
     /// What stood there before the run.
     pub(crate) base: Sequence,
     /// Its members, who can read its history.
-    pub(crate) members: Vec<Arc<Account>>,
+    pub(crate) members: Arc<[Arc<Account>]>,
 }
 
 /// The registered people of a run.
@@ -80,7 +80,7 @@ impl People {
     }
 
     async fn open(&self, people: Vec<usize>) -> anyhow::Result<Conversation> {
-        let members: Vec<Arc<Account>> =
+        let members: Arc<[Arc<Account>]> =
             people.iter().filter_map(|person| self.accounts.get(*person).map(Arc::clone)).collect();
         let owner = members.first().context("a conversation of nobody")?;
         let others: Vec<UserId> = members.iter().skip(1).map(|account| account.user_id).collect();
