@@ -64,8 +64,9 @@ impl RestSection {
             )),
             cookie_secure: reader.setting(
                 "rest.cookie_secure",
-                "When the refresh cookie is marked Secure, so that browsers send it by HTTPS only: \"always\", or \
-                 \"unless_loopback\" to let plain HTTP on this machine try it out.",
+                "When the refresh cookie is marked Secure and named __Host-hubbub_refresh, so that browsers send it by \
+                 HTTPS only and take it from this very host only: \"always\", or \"unless_loopback\" to let plain HTTP \
+                 on this machine try it out, as hubbub_refresh.",
                 CookieSecure::UnlessLoopback,
                 &Choice(&[("always", CookieSecure::Always), ("unless_loopback", CookieSecure::UnlessLoopback)]),
             ),
