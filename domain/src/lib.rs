@@ -17,6 +17,7 @@
 pub mod accounts;
 pub mod conversation;
 pub mod conversations;
+mod fields;
 pub mod identity;
 pub mod refusal;
 pub mod sessions;

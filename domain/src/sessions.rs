@@ -19,6 +19,7 @@ use hubbub_storage::families::user_sessions::{SessionOf, UserSessions};
 use hubbub_storage::records::{Expect, Table, Written};
 use hubbub_storage::store::Store;
 
+use crate::fields::{check_bytes, invalid as invalid_field};
 use crate::identity::Caller;
 use crate::refusal::{never_stored, refusal};
 use crate::tokens::{ACCESS_LIFE_MS, KeyRing, expired, invalid};
@@ -183,14 +184,9 @@ impl Sessions {
 }
 
 fn check_device_name(name: &str) -> Result<(), ErrorBody> {
-    if name.len() > MAX_NAME_BYTES {
-        let message = format!("`device_name` has {} bytes and may have {MAX_NAME_BYTES}: shorten it", name.len());
-        let error = ErrorBody::new(ErrorCode::TooLarge, message).with("field", "device_name");
-        return Err(error.with("limit", "max_name_bytes").with("max", MAX_NAME_BYTES));
-    }
+    check_bytes("device_name", name.len(), "max_name_bytes", MAX_NAME_BYTES)?;
     if name.chars().any(char::is_control) {
-        let message = "`device_name` holds control characters: leave them out";
-        return Err(ErrorBody::new(ErrorCode::ValidationFailed, message).with("field", "device_name"));
+        return Err(invalid_field("device_name", "`device_name` holds control characters: leave them out"));
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! Finding people by the beginning of their handle.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use hubbub_protocol::{ErrorBody, ErrorCode};
+use hubbub_protocol::ErrorBody;
 use hubbub_storage::families::handles::Handles;
 use hubbub_storage::records::{Row, Slice};
 
 use super::{Accounts, MAX_HANDLE_BYTES, PublicProfile, public, validate};
+use crate::fields::invalid;
 use crate::refusal::never_stored;
 
 /// People in one answer, at most.
@@ -23,8 +24,7 @@ impl Accounts {
     pub async fn search(&self, query: &str, limit: usize) -> Result<Vec<PublicProfile>, ErrorBody> {
         let query = query.trim().trim_start_matches('@').to_lowercase();
         let Some(first) = query.chars().next() else {
-            let message = "the query is empty: give the beginning of a handle";
-            return Err(ErrorBody::new(ErrorCode::ValidationFailed, message).with("field", "q"));
+            return Err(invalid("q", "the query is empty: give the beginning of a handle"));
         };
         if query.len() > MAX_HANDLE_BYTES || !validate::is_handle_text(&query) {
             return Ok(Vec::new());

@@ -1,9 +1,10 @@
 //! What may stand in an account: each check names the field, the limit and the way out.
 
+use hubbub_protocol::ErrorBody;
 use hubbub_protocol::limits::{MAX_DESCRIPTION_BYTES, MAX_NAME_BYTES};
-use hubbub_protocol::{ErrorBody, ErrorCode};
 
 use super::password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS};
+use crate::fields::{check_bytes, check_text, invalid, too_large};
 
 /// A handle, in bytes.
 pub const MAX_HANDLE_BYTES: usize = 32;
@@ -20,7 +21,7 @@ const MAX_LOCALE_BYTES: usize = 35;
 /// The address as it is claimed and compared: trimmed, in lower case.
 pub(super) fn email(text: &str) -> Result<String, ErrorBody> {
     let email = text.trim().to_lowercase();
-    check_bytes("email", &email, "max_email_bytes", MAX_EMAIL_BYTES)?;
+    check_bytes("email", email.len(), "max_email_bytes", MAX_EMAIL_BYTES)?;
     if is_address(&email) { Ok(email) } else { Err(invalid("email", "`email` is an address such as ada@example.org")) }
 }
 
@@ -66,7 +67,7 @@ pub(super) fn is_handle_text(text: &str) -> bool {
 
 pub(super) fn display_name(text: &str) -> Result<String, ErrorBody> {
     let name = text.trim();
-    check_bytes("display_name", name, "max_name_bytes", MAX_NAME_BYTES)?;
+    check_bytes("display_name", name.len(), "max_name_bytes", MAX_NAME_BYTES)?;
     if name.is_empty() || name.chars().any(char::is_control) {
         return Err(invalid("display_name", "`display_name` is one line with at least one character"));
     }
@@ -74,10 +75,7 @@ pub(super) fn display_name(text: &str) -> Result<String, ErrorBody> {
 }
 
 pub(super) fn description(text: &str) -> Result<String, ErrorBody> {
-    check_bytes("description", text, "max_description_bytes", MAX_DESCRIPTION_BYTES)?;
-    if text.chars().any(|character| character.is_control() && character != '\n') {
-        return Err(invalid("description", "`description` holds control characters: leave them out"));
-    }
+    check_text("description", text, "max_description_bytes", MAX_DESCRIPTION_BYTES)?;
     Ok(text.to_owned())
 }
 
@@ -86,7 +84,7 @@ pub(super) fn avatar_url(text: &str) -> Result<Option<String>, ErrorBody> {
     if text.is_empty() {
         return Ok(None);
     }
-    check_bytes("avatar_url", text, "max_url_bytes", MAX_URL_BYTES)?;
+    check_bytes("avatar_url", text.len(), "max_url_bytes", MAX_URL_BYTES)?;
     let here = text.starts_with('/') && !text.starts_with("//");
     let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\`".contains(&byte));
     if plain && (here || text.starts_with("https://")) {
@@ -105,20 +103,4 @@ pub(super) fn locale(text: &str) -> Result<Option<String>, ErrorBody> {
         return Ok(Some(text.to_owned()));
     }
     Err(invalid("locale", "`locale` is a language tag such as `en` or `pt-BR`"))
-}
-
-fn check_bytes(field: &str, text: &str, limit: &str, max: usize) -> Result<(), ErrorBody> {
-    if text.len() <= max {
-        return Ok(());
-    }
-    let message = format!("`{field}` has {} bytes and may have {max}: shorten it", text.len());
-    Err(too_large(field, message, limit, max))
-}
-
-fn too_large(field: &str, message: String, limit: &str, max: usize) -> ErrorBody {
-    ErrorBody::new(ErrorCode::TooLarge, message).with("field", field).with("limit", limit).with("max", max)
-}
-
-fn invalid(field: &str, message: impl Into<String>) -> ErrorBody {
-    ErrorBody::new(ErrorCode::ValidationFailed, message).with("field", field)
 }

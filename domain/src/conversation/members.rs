@@ -12,7 +12,8 @@ use hubbub_storage::log::MAX_APPEND_RECORDS;
 
 use super::case::Case;
 use super::command::{AddMembers, ChangeRole, RemoveMember};
-use super::refuse::{check_people, conflict, forbidden, invalid};
+use super::refuse::{check_people, conflict, forbidden};
+use crate::fields::invalid;
 
 // Adding is one record a person, and an act is stored whole or not at all.
 const _: () = assert!(MAX_MEMBERS_PER_REQUEST <= MAX_APPEND_RECORDS, "one request's members fit into one append");

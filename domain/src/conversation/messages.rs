@@ -7,7 +7,8 @@ use hubbub_protocol::{ErrorBody, ErrorCode, Record, RecordBody, Sequence};
 
 use super::case::Case;
 use super::command::{React, Recall, Send};
-use super::refuse::{check_bytes, conflict, forbidden, invalid, no_such_message};
+use super::refuse::{conflict, forbidden, no_such_message};
+use crate::fields::{check_bytes, invalid};
 
 pub(super) fn send(case: Case<'_>, send: &Send) -> Result<Vec<RecordBody>, ErrorBody> {
     check_content_type(&send.content_type)?;

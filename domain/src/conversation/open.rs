@@ -8,8 +8,9 @@ use hubbub_protocol::record::Opened;
 use hubbub_protocol::{ErrorBody, RecordBody, UserId};
 
 use super::command::Open;
-use super::refuse::{check_people, check_text, conflict, invalid};
+use super::refuse::{check_people, conflict};
 use super::state::ConversationState;
+use crate::fields::{check_text, invalid};
 
 pub(super) fn open(state: &ConversationState, author: UserId, open: &Open) -> Result<Vec<RecordBody>, ErrorBody> {
     let members = match open.kind {

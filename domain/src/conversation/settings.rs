@@ -7,7 +7,7 @@ use hubbub_protocol::{ErrorBody, RecordBody};
 
 use super::case::Case;
 use super::command::UpdateGroup;
-use super::refuse::check_text;
+use crate::fields::check_text;
 
 /// Stores only what changes.
 pub(super) fn update(case: Case<'_>, update: &UpdateGroup) -> Result<Vec<RecordBody>, ErrorBody> {

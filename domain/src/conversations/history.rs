@@ -1,10 +1,11 @@
 //! Pages of a conversation's log, as one of its members may read it.
 
 use hubbub_protocol::limits::{DEFAULT_PAGE, MAX_PAGE};
-use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, Sequence, UserId};
+use hubbub_protocol::{ConversationId, ErrorBody, Record, Sequence, UserId};
 use hubbub_storage::log::Range;
 
 use super::Conversations;
+use crate::fields::invalid;
 use crate::refusal::never_stored;
 
 /// Which records to read: those before a sequence, those after one, or the last.
@@ -51,6 +52,5 @@ impl Conversations {
 }
 
 fn both_bounds() -> ErrorBody {
-    let message = "a page is before a sequence or after one: name `before_seq` or `after_seq`, not both";
-    ErrorBody::new(ErrorCode::ValidationFailed, message).with("field", "before_seq")
+    invalid("before_seq", "a page is before a sequence or after one: name `before_seq` or `after_seq`, not both")
 }
