@@ -7,7 +7,7 @@ use crate::error::StoreError;
 use crate::families::idempotency::IdempotencyKeys;
 use crate::families::marks::{Mark, Marks};
 use crate::families::snapshots::Snapshots;
-use crate::records::{Claimed, Expect, Family, FamilyDef, RawRow, Slice, Table, Version, Written};
+use crate::records::{Claimed, Expect, Family, FamilyDef, MAX_LIST_ROWS, RawRow, Slice, Table, Version, Written};
 use crate::store::Store;
 
 /// Families are alike to a backend: these stand for all.
@@ -121,6 +121,16 @@ pub async fn a_slice_keeps_to_its_prefix_its_bound_and_its_limit(store: Store) {
         let expected: Vec<_> = expected.into_iter().map(|key: &str| key.as_bytes().to_vec()).collect();
         assert_eq!(found, expected, "{slice:?}");
     }
+}
+
+/// BOUNDED, whatever the caller asks for; the last key leads to the rest.
+pub async fn a_list_has_a_largest_answer_and_goes_on_after_it(store: Store) {
+    let keys: Vec<_> = (0..=MAX_LIST_ROWS).map(|number| format!("{number:08}").into_bytes()).collect();
+    join_all(keys.iter().map(|key| put(&store, b"p", key, b"", Expect::Absent))).await;
+    let first = list(&store, Slice { limit: usize::MAX, ..Slice::default() }).await;
+    assert_eq!(first.len(), MAX_LIST_ROWS, "BOUNDED: a list has a largest answer");
+    let rest = list(&store, Slice { after: first.last().cloned(), limit: usize::MAX, ..Slice::default() }).await;
+    assert_eq!([first, rest].concat(), keys, "RESUMABLE");
 }
 
 /// Where adding one to a prefix carries.
