@@ -178,11 +178,6 @@ impl Client {
         self.conversations.slot(conversation_id)
     }
 
-    /// The conversation of a slot.
-    pub fn conversation(&self, slot: usize) -> Option<ConversationId> {
-        self.conversations.id(slot)
-    }
-
     /// What the device holds of a conversation.
     pub fn cursor(&self, slot: usize) -> Option<Sequence> {
         self.conversations.cursor(slot)
@@ -198,26 +193,9 @@ impl Client {
         self.said.push_back(frame.into());
     }
 
-    /// Sends that are neither acked nor refused for good.
-    pub fn unsettled(&self) -> usize {
-        self.sends.len()
-    }
-
-    /// Whether a socket is open and logged in.
-    pub const fn is_connected(&self) -> bool {
-        self.link.is_up()
-    }
-
     /// Whether a socket is open and every conversation is live on it.
     pub fn is_live(&self) -> bool {
         self.link.is_live() && self.conversations.all_live()
-    }
-
-    /// Drops the socket as if the network had; it comes back by itself.
-    pub fn drop_socket(&mut self) {
-        if self.link.is_up() {
-            self.lost(Ending { code: None, reason: "dropped by this client".to_owned() });
-        }
     }
 
     /// What happens next. Cancel safe; never ends, as the client always comes back.

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::ledger::{Counts, Findings, Kind};
 use crate::measure::Percentiles;
@@ -56,7 +56,7 @@ pub struct Report {
     /// What is there and must not be: an ack that names the wrong place, a refused message, one that nobody sent.
     #[serde(rename = "false")]
     pub false_: u64,
-    /// Sends that were written more than once.
+    /// Of the acked, those that were written more than once.
     pub repeated: u64,
     /// Of the deliveries, those from a replay.
     pub replayed: u64,
@@ -77,7 +77,7 @@ pub struct Report {
 }
 
 /// What the server used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Server {
     /// Its CPU over the acked sends.
     pub cpu_us_per_send: Option<f64>,
@@ -100,7 +100,7 @@ pub struct Server {
 }
 
 /// The bare program of a scenario.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Floor {
     /// Its name.
     pub name: String,
@@ -109,7 +109,7 @@ pub struct Floor {
 }
 
 /// How the generator did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Generator {
     /// By how much its sends started after their instants.
     pub lag_us: Option<Percentiles>,

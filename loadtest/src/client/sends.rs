@@ -34,7 +34,6 @@ pub(crate) struct Sends {
     queue: VecDeque<u64>,
     /// To be repeated, when their pause is over.
     later: BinaryHeap<Reverse<(Instant, u64)>>,
-    in_flight: usize,
 }
 
 impl Sends {
@@ -44,14 +43,9 @@ impl Sends {
         self.queue.push_back(self.last_number);
     }
 
-    /// How many are not settled.
-    pub(crate) fn len(&self) -> usize {
-        self.pending.len()
-    }
-
-    /// How many wait for their answer on this connection.
-    pub(crate) const fn in_flight(&self) -> usize {
-        self.in_flight
+    /// How many wait for their answer on this connection: those that are not about to be written.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.pending.len().saturating_sub(self.queue.len() + self.later.len())
     }
 
     /// The next to write, with the number of its command.
@@ -64,15 +58,12 @@ impl Sends {
     pub(crate) fn written(&mut self) {
         if let Some(pending) = self.queue.pop_front().and_then(|number| self.pending.get_mut(&number)) {
             pending.tries += 1;
-            self.in_flight += 1;
         }
     }
 
     /// Acked: it is settled.
     pub(crate) fn acked(&mut self, number: u64) -> Option<Pending> {
-        let pending = self.pending.remove(&number)?;
-        self.in_flight = self.in_flight.saturating_sub(1);
-        Some(pending)
+        self.pending.remove(&number)
     }
 
     /// Refused. For good: it is settled and given back. For now, or of unknown outcome: it is repeated later.
@@ -81,7 +72,6 @@ impl Sends {
             return self.acked(number);
         }
         if let Some(pending) = self.pending.get(&number) {
-            self.in_flight = self.in_flight.saturating_sub(1);
             let pause = FIRST_PAUSE.saturating_mul(1 << pending.tries.min(10)).min(LONGEST_PAUSE);
             self.later.push(Reverse((now + pause, number)));
         }
@@ -103,7 +93,6 @@ impl Sends {
     /// The connection ended: the outcome of all that was written is unknown, and all is written again, in order.
     pub(crate) fn disconnected(&mut self) {
         self.later.clear();
-        self.in_flight = 0;
         let mut numbers: Vec<u64> = self.pending.keys().copied().collect();
         numbers.sort_unstable();
         self.queue = numbers.into();
@@ -139,7 +128,7 @@ mod tests {
         assert_eq!(write_all(&mut sends), [1, 2, 3, 4]);
         assert_eq!(sends.acked(2).map(|pending| pending.tries), Some(1));
         sends.disconnected();
-        assert_eq!((sends.in_flight(), sends.len()), (0, 3));
+        assert_eq!((sends.in_flight(), sends.pending.len()), (0, 3));
         assert_eq!(write_all(&mut sends), [1, 3, 4], "HONEST: an unknown send is repeated");
         assert_eq!(sends.acked(3).map(|pending| pending.tries), Some(2));
         assert!(sends.acked(3).is_none(), "an ack that comes again settles nothing");
@@ -153,14 +142,14 @@ mod tests {
         write_all(&mut sends);
         let busy = ErrorBody::new(ErrorCode::UnknownOutcome, "who knows");
         assert!(sends.refused(1, &busy, now).is_none());
-        assert_eq!((sends.in_flight(), sends.len()), (1, 2));
+        assert_eq!((sends.in_flight(), sends.pending.len()), (1, 2));
         let at = sends.wake(now).expect("it waits");
         assert!(at > now && sends.front().is_none());
         assert_eq!(sends.wake(at), None);
         assert_eq!(sends.front().map(|(number, _)| number), Some(1));
         let never = ErrorBody::new(ErrorCode::NotFound, "no such conversation");
         assert!(sends.refused(2, &never, now).is_some());
-        assert_eq!(sends.len(), 1);
+        assert_eq!(sends.pending.len(), 1);
     }
 
     #[test]

@@ -156,15 +156,6 @@ impl Socket {
         self.stream.send(message).await.map_err(|error| ClientError::Lost(error.to_string()))
     }
 
-    /// Sends bytes as they are, to try what the server does with them.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::Lost`].
-    pub async fn send_raw(&mut self, message: Message) -> Result<(), ClientError> {
-        self.stream.send(message).await.map_err(|error| ClientError::Lost(error.to_string()))
-    }
-
     /// The next frame, or the end. Cancel safe.
     ///
     /// # Errors
