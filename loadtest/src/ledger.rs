@@ -54,6 +54,16 @@ impl Log {
     fn index(&self, sequence: u64) -> Option<usize> {
         usize::try_from(sequence.checked_sub(self.base + 1)?).ok()
     }
+
+    /// The newest sequence that a reader or the history showed.
+    const fn highest_seen(&self) -> u64 {
+        self.base + self.seen.len() as u64
+    }
+
+    /// The newest sequence that anything tells of.
+    fn head(&self) -> u64 {
+        self.highest_seen().max(self.highest_ack).max(self.history_head.unwrap_or(0))
+    }
 }
 
 /// How many of each.
@@ -65,7 +75,7 @@ pub struct Counts {
     pub acked: u64,
     /// Refused for good.
     pub refused: u64,
-    /// Written more than once.
+    /// Of the acked, written more than once.
     pub repeated: u64,
     /// Events that readers got.
     pub delivered: u64,
@@ -245,15 +255,9 @@ impl Ledger {
         self.counts
     }
 
-    /// What was found so far, before any judging.
-    pub const fn findings(&self) -> &Findings {
-        &self.findings
-    }
-
     /// Streams that do not yet hold all that was acked or seen of their conversation.
     pub fn behind(&self) -> usize {
-        let head = |log: &Log| log.highest_ack.max(log.base + log.seen.len() as u64);
-        self.streams.iter().filter(|s| self.logs.get(s.conversation).is_some_and(|log| s.cursor < head(log))).count()
+        self.streams.iter().filter(|s| self.logs.get(s.conversation).is_some_and(|log| s.cursor < log.head())).count()
     }
 }
 

@@ -97,12 +97,16 @@ impl Run {
         }))
     }
 
+    /// Whether the servers are on this machine, at its first loopback address: then sockets can come from others of them.
+    pub(crate) fn is_local(&self) -> bool {
+        self.targets.iter().all(|target| target.address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
     /// An address of its own for each person, if the server is on this machine: it counts logins by address, and the
     /// people of a load test do not share one.
     pub(crate) fn source(&self, person: usize) -> Option<IpAddr> {
-        let here = self.targets.iter().all(|target| target.address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST));
         let spread = u32::try_from(person % (1 << 20)).unwrap_or(0).wrapping_add(self.number << 8) & 0x000f_ffff;
-        here.then(|| IpAddr::V4(Ipv4Addr::from_bits(0x7f10_0001 + spread)))
+        self.is_local().then(|| IpAddr::V4(Ipv4Addr::from_bits(0x7f10_0001 + spread)))
     }
 
     fn begin_measuring(&self) {

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::rules::{Findings, Rule};
-use super::{Ledger, Log, Outcome, Sent};
+use super::{Ledger, Outcome, Sent};
 
 impl Ledger {
     /// Judges all that was told. Tell every history before.
@@ -26,7 +26,7 @@ impl Ledger {
         }
         for log in &self.logs {
             let Some(history) = log.history_head else { continue };
-            let seen = log.base + log.seen.len() as u64;
+            let seen = log.highest_seen();
             let gone = seen.saturating_sub(history);
             findings
                 .add(Rule::StaysThere, gone, || format!("{}: {seen} was seen, the history ends at {history}", log.id));
@@ -84,11 +84,11 @@ impl Ledger {
             settled.sort_unstable_by_key(|sent| sent.settled_ns);
             let mut earlier = settled.into_iter().peekable();
             let mut highest = 0;
+            let id = self.logs.get(conversation as usize).map(|log| log.id);
             for sent in invoked {
                 while let Some(before) = earlier.next_if(|before| before.settled_ns < sent.invoked_ns) {
                     highest = highest.max(before.sequence);
                 }
-                let id = self.logs.get(conversation as usize).map(|log| log.id);
                 findings.add(Rule::RealTime, u64::from(highest >= sent.sequence), || {
                     format!(
                         "{id:?}: a message stands at {}, though {highest} was acked before it was sent",
@@ -101,13 +101,5 @@ impl Ledger {
 
     fn all_sent(&self) -> impl Iterator<Item = (usize, &Sent)> {
         self.sent.iter().enumerate().flat_map(|(sender, all)| all.iter().map(move |sent| (sender, sent)))
-    }
-}
-
-impl Log {
-    /// The newest sequence that anything tells of.
-    fn head(&self) -> u64 {
-        let seen = self.base + self.seen.len() as u64;
-        seen.max(self.highest_ack).max(self.history_head.unwrap_or(0))
     }
 }

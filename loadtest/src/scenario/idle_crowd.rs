@@ -72,7 +72,6 @@ pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> 
 
 /// Which loopback address a socket comes from: the first is the system's choice.
 fn source(run: &Run, socket: usize) -> Option<IpAddr> {
-    let local = run.targets.iter().all(|target| target.address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST));
     let turn = u8::try_from(socket / SOCKETS_PER_SOURCE).unwrap_or(u8::MAX);
-    (local && turn > 0).then(|| IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1 + turn)))
+    (turn > 0 && run.is_local()).then(|| IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1 + turn)))
 }
