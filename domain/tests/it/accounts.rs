@@ -24,7 +24,7 @@ struct Place {
 }
 
 fn place() -> Place {
-    let (store, clock) = (restless(&memory::open()).0, Arc::new(ManualClock::at(START)));
+    let (store, clock) = (restless(&memory::open()), Arc::new(ManualClock::at(START)));
     Place { accounts: Accounts::new(store.clone(), Arc::clone(&clock) as _), clock, store }
 }
 

@@ -16,7 +16,7 @@ use crate::support::{
 /// Two services that share nothing but the store, as two nodes do.
 fn two_nodes() -> (Store, [Conversations; 2]) {
     let store = memory::open();
-    let node = || place_over(restless(&store).0).conversations;
+    let node = || place_over(restless(&store)).conversations;
     let nodes = [node(), node()];
     (store, nodes)
 }

@@ -1,6 +1,6 @@
 //! What members read: history, lists, marks, and states from snapshots.
 
-use hubbub_domain::conversation::{FORM, not_found};
+use hubbub_domain::conversation::{Command, FORM, UpdateGroup, not_found};
 use hubbub_domain::conversations::{HistoryQuery, MarkOutcome};
 use hubbub_protocol::limits::{DEFAULT_PAGE, MAX_PAGE};
 use hubbub_protocol::member::{Member, Role};
@@ -164,6 +164,13 @@ async fn a_snapshot_saves_folding_and_never_changes_the_state() {
     let rows: Table<Snapshots> = Table::new(place.store.records.clone());
     let row = rows.get(&id, &()).await.unwrap().unwrap();
     assert_eq!((row.value.form, row.value.head), (FORM, Sequence::new(21)));
+    // One that tells of the same records otherwise shows that they are not folded again.
+    let other = group_with_messages(0).await;
+    let face = UpdateGroup { name: None, description: Some("from the snapshot".to_owned()) };
+    other.conversations.submit(id, act(user(1), Command::UpdateGroup(face))).await.unwrap();
+    let told = other.conversations.load(id).await.unwrap();
+    place.conversations.save_snapshot(id, &told).await.unwrap();
+    assert_eq!(place.conversations.load(id).await.unwrap().description(), "from the snapshot");
 }
 
 #[tokio::test]

@@ -1,68 +1,28 @@
-//! A store whose calls let others run before and after them, so that tasks of one thread race; and that loses outcomes on
-//! demand.
+//! A store whose calls let others run before and after them, so that tasks of one thread race.
+//!
+//! Not `hubbub_storage::faulty`, whose calls are carried out at the moment they are made and whose late answers wait for
+//! a timer: here nobody waits, and others come between a call and its doing as well. What fails on purpose is left to it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 use hubbub_protocol::{ClientMessageId, ConversationId, Record, Sequence, UserId};
-use hubbub_storage::error::{Reason, StoreError, StoreResult};
+use hubbub_storage::error::StoreResult;
 use hubbub_storage::log::{Append, Appended, MessageLog, Range};
 use hubbub_storage::records::{Claimed, Expect, FamilyDef, RawRow, Records, Slice, Written};
 use hubbub_storage::store::Store;
 use tokio::task::yield_now;
 
-/// The log of such a store.
-pub(crate) struct RestlessLog {
-    inner: Arc<dyn MessageLog>,
-    pub(crate) lose_next_outcome: AtomicBool,
-}
-
-/// The store made restless, and its log.
-pub(crate) fn restless(store: &Store) -> (Store, Arc<RestlessLog>) {
-    let log = Arc::new(RestlessLog { inner: Arc::clone(&store.log), lose_next_outcome: AtomicBool::new(false) });
-    let records = Arc::new(RestlessRecords(Arc::clone(&store.records)));
-    (Store { log: Arc::clone(&log) as _, records, engine: Arc::clone(&store.engine) }, log)
-}
-
-impl MessageLog for RestlessLog {
-    fn append(&self, append: Append) -> BoxFuture<'static, StoreResult<Appended>> {
-        let (inner, lose) = (Arc::clone(&self.inner), self.lose_next_outcome.swap(false, Ordering::SeqCst));
-        Box::pin(async move {
-            yield_now().await;
-            let outcome = inner.append(append).await;
-            if lose { Err(StoreError::Unknown(Reason::new("lost on purpose"))) } else { outcome }
-        })
-    }
-
-    fn read(&self, id: ConversationId, range: Range, limit: usize) -> BoxFuture<'static, StoreResult<Vec<Record>>> {
-        let inner = Arc::clone(&self.inner);
-        Box::pin(async move {
-            yield_now().await;
-            let records = inner.read(id, range, limit).await;
-            // What was read is old by the time it is looked at.
-            yield_now().await;
-            records
-        })
-    }
-
-    fn head(&self, id: ConversationId) -> BoxFuture<'static, StoreResult<Sequence>> {
-        let inner = Arc::clone(&self.inner);
-        Box::pin(async move {
-            yield_now().await;
-            inner.head(id).await
-        })
-    }
-
-    fn lookup(
-        &self,
-        id: ConversationId,
-        sender: UserId,
-        client: ClientMessageId,
-    ) -> BoxFuture<'static, StoreResult<Option<Sequence>>> {
-        self.inner.lookup(id, sender, client)
+/// The store made restless.
+pub(crate) fn restless(store: &Store) -> Store {
+    Store {
+        log: Arc::new(RestlessLog(Arc::clone(&store.log))),
+        records: Arc::new(RestlessRecords(Arc::clone(&store.records))),
+        engine: Arc::clone(&store.engine),
     }
 }
+
+struct RestlessLog(Arc<dyn MessageLog>);
 
 struct RestlessRecords(Arc<dyn Records>);
 
@@ -77,6 +37,29 @@ macro_rules! restlessly {
             answer
         })
     }};
+}
+
+impl MessageLog for RestlessLog {
+    fn append(&self, append: Append) -> BoxFuture<'static, StoreResult<Appended>> {
+        restlessly!(self.append(append))
+    }
+
+    fn read(&self, id: ConversationId, range: Range, limit: usize) -> BoxFuture<'static, StoreResult<Vec<Record>>> {
+        restlessly!(self.read(id, range, limit))
+    }
+
+    fn head(&self, id: ConversationId) -> BoxFuture<'static, StoreResult<Sequence>> {
+        restlessly!(self.head(id))
+    }
+
+    fn lookup(
+        &self,
+        id: ConversationId,
+        sender: UserId,
+        client: ClientMessageId,
+    ) -> BoxFuture<'static, StoreResult<Option<Sequence>>> {
+        restlessly!(self.lookup(id, sender, client))
+    }
 }
 
 impl Records for RestlessRecords {

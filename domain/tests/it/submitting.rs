@@ -1,13 +1,11 @@
 //! Acts over a store: stored whole and once, refused honestly, retried safely.
 
-use std::sync::atomic::Ordering;
-
 use hubbub_domain::conversation::{Act, Command, Recall, direct_conversation_id, not_found};
 use hubbub_protocol::limits::RECALL_WINDOW_MS;
 use hubbub_protocol::{ErrorCode, Sequence};
+use hubbub_storage::faulty::{Fault, Plan, over};
 use hubbub_storage::memory;
 
-use crate::restless::restless;
 use crate::support::{
     act, add, client_id, conversation, open_direct, open_group, place, place_over, remove, text, user, whole_log,
 };
@@ -70,12 +68,12 @@ async fn one_client_id_for_two_acts_is_refused_and_not_called_stored() {
 
 #[tokio::test]
 async fn an_unknown_outcome_is_told_and_settled_by_the_same_id() {
-    let (store, log) = restless(&memory::open());
+    let (store, switch) = over(memory::open(), Plan::none());
     let place = place_over(store);
     let id = conversation(1);
     place.conversations.submit(id, act(user(1), open_group([user(2)]))).await.unwrap();
     let send = named(act(user(2), text("lost?")), 1);
-    log.lose_next_outcome.store(true, Ordering::SeqCst);
+    switch.follow(Plan::scripted([Some(Fault::UnknownDone)]));
     let error = place.conversations.submit(id, send.clone()).await.unwrap_err();
     assert_eq!((error.code, error.retryable), (ErrorCode::UnknownOutcome, true), "HONEST");
     let settled = place.conversations.submit(id, send).await.unwrap();
