@@ -128,7 +128,8 @@ pub trait MessageLog: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Damaged` when a record does not pass its checks: never a shorter or other answer.
+    /// `Damaged` when a record does not pass its checks: never a shorter or other answer. `Overloaded`, `Unavailable`,
+    /// `Stopped`.
     fn read(
         &self,
         conversation_id: ConversationId,

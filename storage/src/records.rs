@@ -117,7 +117,7 @@ pub trait Records: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Damaged`, `Unavailable`, `Stopped`.
+    /// `Damaged`, `Overloaded`, `Unavailable`, `Stopped`; `Invalid` for a family that the backend does not know.
     fn get(
         &self,
         family: &'static FamilyDef,
@@ -141,7 +141,7 @@ pub trait Records: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Overloaded` and `Unavailable`: not written. `Unknown` and `Stopped`: perhaps.
+    /// `Overloaded`, `Unavailable`, `Invalid` and `Damaged`: not written. `Unknown` and `Stopped`: perhaps.
     fn put(
         &self,
         family: &'static FamilyDef,

@@ -7,7 +7,7 @@ use hubbub_protocol::{ConversationId, Record, Sequence};
 use hubbub_storage::conformance::{any_message, append, append_at_head};
 use hubbub_storage::error::StoreError;
 use hubbub_storage::log::{Append, NewRecord, Range};
-use hubbub_storage::records::{Expect, Family, Written};
+use hubbub_storage::records::{Claimed, Expect, Family, Written};
 use hubbub_storage::sqlite::{self, OpenError, Problem, SqliteConfig, VerifyError};
 use hubbub_storage::store::{Health, Store};
 use rusqlite::Connection;
@@ -137,6 +137,50 @@ async fn a_record_that_is_gone_is_a_hole_and_a_lost_end_is_told_by_its_client_id
     assert!(matches!(store.log.read(id, START, 10).await, Err(StoreError::Damaged(_))), "GAPLESS: a hole is served");
     assert!(matches!(store.log.read(id, Range::After(Sequence::new(2)), 1).await, Err(StoreError::Damaged(_))));
     store.engine.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flipped_byte_of_a_claim_is_refused_to_all_and_told() {
+    let (store, dir) = fresh();
+    let claim = |store: &Store, value: &str, owner: &str| store.records.claim("kind", value.into(), owner.into());
+    claim(&store, "sound", "me").await.unwrap();
+    claim(&store, "hurt", "the needle stands").await.unwrap();
+    store.engine.close().await.unwrap();
+    flip(&dir.path().join("meta.db"), b"needle stands");
+
+    let told = problems(dir.path());
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].to_string().starts_with("meta.db: the checksum of a claim of kind"), "{}", told[0]);
+    let store = open(dir.path()).store;
+    assert!(matches!(store.records.claimant("kind", b"hurt".to_vec()).await, Err(StoreError::Damaged(_))));
+    for owner in ["the needle stands", "you"] {
+        assert!(matches!(claim(&store, "hurt", owner).await, Err(StoreError::Damaged(_))), "{owner} has it by hearsay");
+    }
+    assert_eq!(claim(&store, "sound", "me").await, Ok(Claimed::Yours));
+    assert_eq!(store.engine.health(), Health::Ready);
+    store.engine.close().await.unwrap();
+}
+
+/// Each of them alone, among the newest: told by the whole check, and by the one at a start after an unclean stop.
+#[tokio::test]
+async fn a_lost_record_and_a_lost_client_id_are_found_by_verify_and_after_an_unclean_stop() {
+    for (loss, told) in [
+        ("DELETE FROM log WHERE sequence = 3", "GAPLESS is broken"),
+        ("DELETE FROM client_ids WHERE sequence = 3", "ONCE is broken"),
+    ] {
+        let (store, dir) = fresh();
+        append_at_head(&store, ConversationId::generate(), (0..5).map(|_| any_message(b"x")).collect()).await;
+        store.engine.close().await.unwrap();
+        Connection::open(dir.path().join("log.db")).unwrap().execute(loss, []).unwrap();
+        assert!(problems(dir.path()).iter().any(|problem| problem.what.contains(told)), "{loss}");
+        std::fs::write(dir.path().join("open"), "").unwrap();
+        match sqlite::open(&SqliteConfig::at(dir.path())).map(drop) {
+            Err(OpenError::Damaged { file: "log.db", reason }) => {
+                assert!(reason.to_string().contains(told), "{reason}")
+            }
+            other => panic!("{loss}: {other:?}"),
+        }
+    }
 }
 
 #[tokio::test]
