@@ -1,7 +1,7 @@
 //! Why something was refused: one list of codes for sockets and REST alike.
 //!
 //! A code is a contract: clients branch on it, so codes are added and never renamed. What a refusal promises is HONEST:
-//! with any code but [`ErrorCode::UnknownOutcome`], nothing was stored and nothing ever will be.
+//! with any code but [`ErrorCode::UnknownOutcome`], this try stored nothing and never will.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -87,7 +87,7 @@ error_codes! {
     AccountLocked = "account_locked", 423, retry, "auth";
     /// More than the named limit allows; `params.retry_after` in seconds where time heals it.
     RateLimited = "rate_limited", 429, retry, "limit";
-    /// A count limit (members, conversations, subscriptions) is reached.
+    /// A count limit (members, conversations, sockets) is reached.
     LimitReached = "limit_reached", 409, never, "limit";
     /// A fault of the server. It is logged under `request_id`.
     Internal = "internal", 500, retry, "server";

@@ -1,6 +1,6 @@
 //! All that a client can say.
 //!
-//! Each frame may carry an `id`; its one reply carries the same. Frames that only move an ephemeral or kept mark
+//! Each frame but `auth` may carry an `id`; its one reply carries the same. Frames that only move an ephemeral or kept mark
 //! (`typing`, `presence`, `read`) are answered with `ok` only if they have one.
 
 use std::fmt;

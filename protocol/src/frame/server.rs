@@ -88,7 +88,8 @@ pub struct AuthOk {
     pub limits: Limits,
     /// What this server can do beyond the first version of the protocol.
     pub features: Vec<String>,
-    /// How many conversations follow: each with its replay (if a cursor was named) and one `live`.
+    /// How many conversations follow: each with its replay (if a cursor was named) and one `live`, but for those named
+    /// that the caller is not in, which end in a `gap` of [`GapReason::NoAccess`].
     pub conversations: u64,
 }
 
@@ -128,7 +129,7 @@ pub struct CommandOk {
     /// The command's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<CommandId>,
-    /// The sequence of what was stored, where something was.
+    /// The sequence of what was stored, or where things stand if it was so already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_seq: Option<Sequence>,
 }
