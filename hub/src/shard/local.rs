@@ -3,6 +3,8 @@
 //! Lives in an `Rc` and never leaves its thread, so a `RefCell` is its lock; no borrow is held across an await or a call
 //! that could come back here.
 
+mod sink;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -15,18 +17,18 @@ use hubbub_domain::identity::Caller;
 use hubbub_domain::sessions::Sessions;
 use hubbub_protocol::frame::client::PresenceStatus;
 use hubbub_protocol::frame::close::CloseCode;
-use hubbub_protocol::frame::server::{GoingAway, GoingAwayReason, ServerFrame, SessionInvalidated};
+use hubbub_protocol::frame::server::{GoingAway, GoingAwayReason, SessionInvalidated};
 use hubbub_protocol::{ConversationId, Sequence, SessionId, Timestamp, UserId};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
-use super::edge::{EdgeCore, EdgeSink, Replay};
+use self::sink::Sink;
+use super::edge::{EdgeCore, Replay};
 use super::work::Services;
 use crate::config::HubConfig;
 use crate::connection::{Connection, Who, heartbeat};
 use crate::directory::Arrival;
-use crate::frame::SharedFrame;
-use crate::message::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, Subscribe};
+use crate::message::{ConnectionKey, EdgeInput, HomeInput, OpenCount, Subscribe};
 use crate::metrics;
 use crate::shared::{Shared, home_of};
 
@@ -321,63 +323,5 @@ impl Local {
     /// The replays that the edge wants begun.
     pub(crate) fn take_replays(&self) -> Vec<Replay> {
         std::mem::take(&mut *self.replays.borrow_mut())
-    }
-}
-
-/// The edge's way out: to connections, homes and replays of this thread.
-struct Sink<'a> {
-    local: &'a Local,
-}
-
-impl Sink<'_> {
-    fn with(&self, slot: u32, say: impl FnOnce(&Connection)) {
-        if let Some((connection, _)) = self.local.seats.borrow().get(slot as usize).and_then(Option::as_ref) {
-            say(connection);
-            if connection.mark_dirty() {
-                self.local.dirty.borrow_mut().push(Rc::clone(connection));
-            }
-        }
-    }
-}
-
-impl EdgeSink for Sink<'_> {
-    fn event(&mut self, slot: u32, delivery: &Delivery) {
-        self.with(slot, |connection| {
-            let place = Some((delivery.conversation, delivery.sequence));
-            connection.event(delivery.frame.bytes(connection.format), place);
-        });
-    }
-
-    fn shared(&mut self, slot: u32, frame: &SharedFrame, class: Class) {
-        self.with(slot, |connection| connection.shared(frame.bytes(connection.format), class));
-    }
-
-    fn frame(&mut self, slot: u32, frame: ServerFrame) {
-        self.with(slot, |connection| connection.frame(&frame));
-    }
-
-    fn reply(&mut self, slot: u32, frame: Option<ServerFrame>, open: OpenCount) {
-        self.with(slot, |connection| connection.answer(frame.as_ref()));
-        drop(open);
-    }
-
-    fn has_room(&self, slot: u32) -> bool {
-        let seats = self.local.seats.borrow();
-        seats.get(slot as usize).and_then(Option::as_ref).is_none_or(|(connection, _)| connection.has_room_now())
-    }
-
-    fn replay(&mut self, replay: Replay) {
-        self.local.replays.borrow_mut().push(replay);
-    }
-
-    fn home(&mut self, input: HomeInput) {
-        if let HomeInput::Subscribe(subscribe) = &input {
-            self.with(subscribe.key.slot, Connection::wished);
-        }
-        self.local.say(input);
-    }
-
-    fn answered(&mut self, slot: u32) {
-        self.with(slot, Connection::wish_answered);
     }
 }

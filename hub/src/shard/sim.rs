@@ -6,6 +6,8 @@
 //!
 //! Hunts GAPLESS, IN-ORDER, RESUMABLE, ONCE, HONEST and MEMBERS-ONLY. A failing seed is printed: make it a named test.
 
+mod check;
+mod people;
 mod reader;
 mod world;
 

@@ -6,77 +6,56 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use futures_util::FutureExt;
-use hubbub_domain::conversation::{
-    Act, AddMembers, Command, ConversationState, Open, React, Recall, RemoveMember, Send as SendMessage, evolve,
-};
-use hubbub_domain::conversations::{Conversations, Stored};
-use hubbub_protocol::member::{ConversationKind, SenderType};
-use hubbub_protocol::record::{Author, ReactionChange};
-use hubbub_protocol::{
-    ClientMessageId, ConversationId, ErrorBody, ErrorCode, Payload, Record, RecordBody, Sequence, Timestamp, UserId,
-};
+use hubbub_domain::conversations::Conversations;
+use hubbub_protocol::{ConversationId, Timestamp, UserId};
 use hubbub_storage::clock::ManualClock;
 use hubbub_storage::error::{Reason, StoreError};
-use hubbub_storage::log::Range;
 use hubbub_storage::store::Store;
-use tokio::sync::oneshot;
 
+use super::people::{Asked, Ended, Said};
 use super::reader::Reader;
 use crate::directory::Directory;
 use crate::frame::SharedFrame;
-use crate::message::{Class, Delivery, EdgeInput, HomeInput, OpenCount, ReplyTo, Subscribe};
+use crate::message::{Class, Delivery, EdgeInput, HomeInput, OpenCount, ReplyTo};
 use crate::shard::edge::{EdgeCore, EdgeSink, Replay};
 use crate::shard::home::{AppendFailure, Done, HomeCore, HomeOutput, HomeWork};
 use crate::shard::work::Services;
 use crate::shared::home_of;
 
-const SHARDS: usize = 2;
+pub(super) const SHARDS: usize = 2;
 const PEOPLE: usize = 5;
 const CONVERSATIONS: usize = 3;
 const MOMENT: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 
-/// One act that was asked, and how it was answered.
-struct Asked {
-    conversation: ConversationId,
-    id: ClientMessageId,
-    author: UserId,
-    answer: oneshot::Receiver<Result<Stored, ErrorBody>>,
-}
-
-/// How an act ended, as its author knows.
-struct Ended {
-    conversation: ConversationId,
-    id: ClientMessageId,
-    author: UserId,
-    result: Result<Stored, ErrorBody>,
-}
-
+/// The world.
 pub(super) struct World {
-    seed: u64,
-    random: u64,
-    services: Services,
-    directory: Arc<Directory>,
-    homes: Vec<HomeCore>,
-    edges: Vec<EdgeCore>,
-    to_homes: Vec<VecDeque<HomeInput>>,
+    pub(super) seed: u64,
+    pub(super) random: u64,
+    pub(super) services: Services,
+    pub(super) directory: Arc<Directory>,
+    pub(super) homes: Vec<HomeCore>,
+    pub(super) edges: Vec<EdgeCore>,
+    pub(super) to_homes: Vec<VecDeque<HomeInput>>,
     /// By home and edge.
-    to_edges: Vec<Vec<VecDeque<EdgeInput>>>,
-    works: Vec<Vec<HomeWork>>,
-    replays: Vec<Replay>,
-    people: Vec<UserId>,
-    conversations: Vec<ConversationId>,
-    readers: HashMap<(u8, u32), Reader>,
-    asked: Vec<Asked>,
-    ended: Vec<Ended>,
-    open: Arc<AtomicU64>,
-    failures: bool,
-    gone_heard: u64,
-    trace: DefaultHasher,
+    pub(super) to_edges: Vec<Vec<VecDeque<EdgeInput>>>,
+    pub(super) works: Vec<Vec<HomeWork>>,
+    pub(super) replays: Vec<Replay>,
+    pub(super) people: Vec<UserId>,
+    pub(super) conversations: Vec<ConversationId>,
+    pub(super) readers: HashMap<(u8, u32), Reader>,
+    /// Every act that was ever asked, to be repeated.
+    pub(super) acts: Vec<Said>,
+    pub(super) asked: Vec<Asked>,
+    pub(super) ended: Vec<Ended>,
+    pub(super) open: Arc<AtomicU64>,
+    pub(super) failures: bool,
+    pub(super) gone_heard: u64,
+    pub(super) trace: DefaultHasher,
 }
 
 /// Collects what an edge says.
 #[derive(Default)]
-struct Heard {
+pub(super) struct Heard {
     frames: Vec<(u32, hubbub_protocol::frame::server::ServerFrame)>,
     homes: Vec<HomeInput>,
     replays: Vec<Replay>,
@@ -111,7 +90,7 @@ impl EdgeSink for Heard {
     fn answered(&mut self, _: u32) {}
 }
 
-fn id(number: u64, kind: u8) -> [u8; 16] {
+pub(super) fn id(number: u64, kind: u8) -> [u8; 16] {
     let mut bytes = [kind; 16];
     bytes[8..].copy_from_slice(&number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
     bytes
@@ -139,6 +118,7 @@ impl World {
                 .map(|number| ConversationId::from_bytes(id(number + 1, 2)))
                 .collect(),
             readers: HashMap::new(),
+            acts: Vec::new(),
             asked: Vec::new(),
             ended: Vec::new(),
             open: Arc::default(),
@@ -149,19 +129,19 @@ impl World {
     }
 
     /// A number below `below` (xorshift; Marsaglia 2003).
-    fn draw(&mut self, below: usize) -> usize {
+    pub(super) fn draw(&mut self, below: usize) -> usize {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         usize::try_from(self.random >> 20).unwrap_or(0) % below
     }
 
-    fn somebody(&mut self) -> UserId {
+    pub(super) fn somebody(&mut self) -> UserId {
         let place = self.draw(PEOPLE);
         self.people[place]
     }
 
-    fn some_conversation(&mut self) -> ConversationId {
+    pub(super) fn some_conversation(&mut self) -> ConversationId {
         let place = self.draw(CONVERSATIONS);
         self.conversations[place]
     }
@@ -173,6 +153,7 @@ impl World {
             1 => self.somebody_goes(),
             2 => self.somebody_resumes(),
             3..=6 => self.somebody_acts(),
+            8 => self.somebody_repeats(),
             7 => {
                 let home = self.draw(SHARDS);
                 self.homes[home].sweep();
@@ -183,7 +164,7 @@ impl World {
     }
 
     /// Something that waits goes on; false if nothing waits.
-    fn go_on(&mut self) -> bool {
+    pub(super) fn go_on(&mut self) -> bool {
         let mut ready = Vec::new();
         for shard in 0..SHARDS {
             ready.extend((!self.to_homes[shard].is_empty()).then_some((0, shard, 0)));
@@ -230,7 +211,7 @@ impl World {
         }
     }
 
-    fn edge(&mut self, shard: usize, input: impl FnOnce(&mut EdgeCore, &mut Heard)) {
+    pub(super) fn edge(&mut self, shard: usize, input: impl FnOnce(&mut EdgeCore, &mut Heard)) {
         let mut heard = Heard { has_room: self.draw(3) > 0, ..Heard::default() };
         input(&mut self.edges[shard], &mut heard);
         for (slot, frame) in heard.frames {
@@ -289,201 +270,7 @@ impl World {
         }
     }
 
-    fn somebody_comes(&mut self) {
-        let (user, shard) = (self.somebody(), self.draw(SHARDS));
-        self.directory.arrive(user, u8::try_from(shard).expect("few shards"), usize::MAX);
-        let key = self.edges[shard].connect(user);
-        // Between being known and being ready, anything may happen.
-        for _ in 0..self.draw(6) {
-            self.go_on();
-        }
-        let candidates = self.services.conversations.candidates(user).now_or_never();
-        let candidates = candidates.expect("the memory store never waits").expect("candidates");
-        for _ in 0..self.draw(6) {
-            self.go_on();
-        }
-        let mut reader = Reader::new(user, key);
-        let early = self.edges[shard].ready(key);
-        let mut wanted: HashMap<_, _> = candidates.into_iter().map(|conversation| (conversation, None)).collect();
-        for (conversation, held) in early {
-            wanted.entry(conversation).or_insert(Some(held)).get_or_insert(held);
-        }
-        for conversation in self.conversations.clone() {
-            if let Some(after) = wanted.get(&conversation).copied() {
-                let after = if self.draw(2) == 0 { after.or(Some(Sequence::new(self.draw(9) as u64))) } else { after };
-                reader.asks(conversation, after);
-                let subscribe = Subscribe { conversation, user, key, wish: 0, after, command: None, announce: false };
-                self.edge(shard, |edge, sink| edge.ask(subscribe, sink));
-            }
-        }
-        self.readers.insert((key.shard, key.slot), reader);
-    }
-
-    fn some_reader(&mut self) -> Option<(u8, u32)> {
-        let mut places: Vec<_> = self.readers.keys().copied().collect();
-        places.sort_unstable();
-        if places.is_empty() { None } else { Some(places[self.draw(places.len())]) }
-    }
-
-    fn somebody_goes(&mut self) {
-        let Some(place) = self.some_reader() else { return };
-        let reader = self.readers.remove(&place).expect("it is there");
-        self.gone_heard += reader.heard;
-        self.directory.leave(reader.user, place.0);
-        self.edge(usize::from(place.0), |edge, sink| drop(edge.disconnect(reader.key, sink)));
-    }
-
-    fn somebody_resumes(&mut self) {
-        let Some(place) = self.some_reader() else { return };
-        let conversation = self.some_conversation();
-        let back = self.draw(5) as u64;
-        let shard = usize::from(place.0);
-        let reader = self.readers.get_mut(&place).expect("it is there");
-        let (key, user) = (reader.key, reader.user);
-        let held = reader.held.get(&conversation).and_then(|held| held.cursor).unwrap_or_default();
-        let after = Some(Sequence::new(held.get().saturating_sub(back)));
-        reader.asks(conversation, after);
-        let subscribe = Subscribe { conversation, user, key, wish: 0, after, command: None, announce: false };
-        self.edge(shard, |edge, sink| edge.ask(subscribe, sink));
-    }
-
-    fn somebody_acts(&mut self) {
-        let conversation = self.some_conversation();
-        let author = self.somebody();
-        let other = self.somebody();
-        let command = match self.draw(12) {
-            0 => Command::Open(Open { kind: ConversationKind::Group, name: String::new(), others: vec![other] }),
-            1 => Command::AddMembers(AddMembers { user_ids: vec![other] }),
-            2 => Command::RemoveMember(RemoveMember { user_id: other }),
-            3 => Command::Recall(Recall { target: Sequence::new(1 + self.draw(12) as u64) }),
-            4 => Command::React(React {
-                target: Sequence::new(1 + self.draw(12) as u64),
-                emoji: "+1".to_owned(),
-                change: ReactionChange::Added,
-            }),
-            _ => Command::Send(SendMessage {
-                content_type: "text".to_owned(),
-                payload: Payload::from(vec![1, 2, 3]),
-                reply_to: None,
-                epoch: None,
-            }),
-        };
-        let number = self.draw(usize::MAX) as u64;
-        let client_message_id = ClientMessageId::from_bytes(id(number, 3));
-        self.submit(conversation, author, client_message_id, &command);
-    }
-
-    fn submit(&mut self, conversation: ConversationId, author: UserId, id: ClientMessageId, command: &Command) {
-        let sender = Author { sender_id: author, sender_type: SenderType::Human, device_id: None };
-        // Some ask twice at once, as an impatient client does.
-        for _ in 0..=usize::from(self.draw(8) == 0) {
-            let (answer, answered) = oneshot::channel();
-            let act = Act { author: sender, client_message_id: Some(id), command: command.clone() };
-            let reply = ReplyTo::Caller { answer, open: OpenCount::new(&self.open) };
-            let input = HomeInput::Act { conversation, act: Box::new(act), reply };
-            self.to_homes[home_of(conversation, SHARDS)].push_back(input);
-            self.asked.push(Asked { conversation, id, author, answer: answered });
-        }
-    }
-
-    fn collect(&mut self) {
-        let (ended, seed) = (&mut self.ended, self.seed);
-        self.asked.retain_mut(|asked| match asked.answer.try_recv() {
-            Ok(result) => {
-                let (conversation, id, author) = (asked.conversation, asked.id, asked.author);
-                ended.push(Ended { conversation, id, author, result });
-                false
-            }
-            Err(oneshot::error::TryRecvError::Empty) => true,
-            Err(oneshot::error::TryRecvError::Closed) => panic!("HONEST: seed {seed}: an act was never answered"),
-        });
-    }
-
     pub(super) fn trace(&self) -> u64 {
         self.trace.finish()
-    }
-
-    /// Lets everything come to rest, compares all with the log, and counts the events that were heard.
-    pub(super) fn settle_and_check(&mut self) -> u64 {
-        self.failures = false;
-        // An unknown outcome leaves its records to be told by the next load: make every home look.
-        for conversation in self.conversations.clone() {
-            let author = self.people[0];
-            let command = Command::RemoveMember(RemoveMember { user_id: UserId::from_bytes([9; 16]) });
-            self.submit(conversation, author, ClientMessageId::from_bytes(id(u64::MAX, 3)), &command);
-        }
-        while self.go_on() {
-            self.collect();
-        }
-        self.collect();
-        let seed = self.seed;
-        assert!(self.asked.is_empty(), "HONEST: seed {seed}: an act was never answered");
-        for conversation in self.conversations.clone() {
-            self.check(conversation);
-        }
-        self.gone_heard + self.readers.values().map(|reader| reader.heard).sum::<u64>()
-    }
-
-    fn log(&self, conversation: ConversationId) -> Vec<Record> {
-        let mut log = Vec::new();
-        loop {
-            let after = Range::After(log.last().map_or(Sequence::ZERO, |record: &Record| record.sequence));
-            let page = self.services.store.log.read(conversation, after, 500).now_or_never();
-            let page = page.expect("the memory store never waits").expect("a page");
-            if page.is_empty() {
-                return log;
-            }
-            log.extend(page);
-        }
-    }
-
-    fn check(&self, conversation: ConversationId) {
-        let seed = self.seed;
-        let log = self.log(conversation);
-        let mut state = ConversationState::default();
-        for (number, record) in (1..).zip(&log) {
-            assert_eq!(record.sequence, Sequence::new(number), "GAPLESS: seed {seed}");
-            let author = record.author.sender_id;
-            let opens = matches!(record.body, RecordBody::Opened(_));
-            assert!(opens || state.is_member(author), "MEMBERS-ONLY: seed {seed}: {author} wrote {number}");
-            evolve(&mut state, record.sequence, &record.author, &record.body);
-        }
-        for ended in self.ended.iter().filter(|ended| ended.conversation == conversation) {
-            let named = |record: &&Record| {
-                record.client_message_id == Some(ended.id) && record.author.sender_id == ended.author
-            };
-            let places: Vec<_> = log.iter().filter(named).map(|record| record.sequence).collect();
-            assert!(places.len() <= 1, "ONCE: seed {seed}: {places:?}");
-            match &ended.result {
-                Ok(stored) if stored.duplicate && places.is_empty() => {}
-                Ok(stored) => assert_eq!(places, vec![stored.first], "DURABLE, ONCE: seed {seed}"),
-                Err(error) if error.code == ErrorCode::UnknownOutcome => {}
-                // A twin of the same act may have got in; then this answer is about a try that was not stored.
-                Err(error) => {
-                    let twins = self.ended.iter().filter(|other| other.id == ended.id).count();
-                    assert!(places.is_empty() || twins > 1, "HONEST: seed {seed}: {error} but stored at {places:?}");
-                }
-            }
-        }
-        self.check_readers(conversation, &state);
-    }
-
-    fn check_readers(&self, conversation: ConversationId, state: &ConversationState) {
-        let seed = self.seed;
-        for reader in self.readers.values() {
-            let held = reader.held.get(&conversation);
-            let (user, key) = (reader.user, reader.key);
-            if state.is_member(user) {
-                let cursor = held.and_then(|held| held.cursor);
-                assert_eq!(cursor, Some(state.head()), "RESUMABLE: seed {seed}: {user} at {key:?} is not at the head");
-                assert!(
-                    !held.is_some_and(|held| held.waits),
-                    "RESUMABLE: seed {seed}: {user} at {key:?} heard no live"
-                );
-            } else {
-                let follows = self.edges[usize::from(key.shard)].rooms_of(key).contains(&conversation);
-                assert!(!follows, "MEMBERS-ONLY: seed {seed}: {user} at {key:?} still follows");
-            }
-        }
     }
 }
