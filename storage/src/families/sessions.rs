@@ -1,4 +1,4 @@
-//! Sessions: one row a login, holding the digest of its current refresh token.
+//! Sessions: one row a login, holding the number of its current refresh token and nothing that would serve as one.
 
 use hubbub_protocol::{DeviceId, SessionId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};

@@ -176,7 +176,7 @@ async fn a_lost_record_and_a_lost_client_id_are_found_by_verify_and_after_an_unc
         std::fs::write(dir.path().join("open"), "").unwrap();
         match sqlite::open(&SqliteConfig::at(dir.path())).map(drop) {
             Err(OpenError::Damaged { file: "log.db", reason }) => {
-                assert!(reason.to_string().contains(told), "{reason}")
+                assert!(reason.to_string().contains(told), "{reason}");
             }
             other => panic!("{loss}: {other:?}"),
         }
