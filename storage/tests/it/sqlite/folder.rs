@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use hubbub_protocol::{ConversationId, Sequence};
+use hubbub_protocol::{ConversationId, Sequence, UserId};
 use hubbub_storage::conformance::{any_message, append, append_at_head};
+use hubbub_storage::families::accounts;
+use hubbub_storage::families::marks::{Mark, Marks};
 use hubbub_storage::log::Range;
-use hubbub_storage::records::{Expect, Family};
+use hubbub_storage::records::{Expect, Family, Table, Written};
 use hubbub_storage::sqlite::{self, OpenError, SqliteConfig, VerifyError};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -155,4 +157,24 @@ async fn a_log_of_form_1_is_read_as_it_was_written() {
     assert_eq!(retry, hubbub_storage::log::Appended::Duplicate { known: vec![(0, Sequence::new(1))] }, "ONCE");
     opened.store.engine.close().await.unwrap();
     assert_eq!(sqlite::verify(dir.path()).unwrap().log_records, 1);
+}
+
+#[tokio::test]
+async fn records_of_form_1_are_read_as_they_were_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let meta = Connection::open(dir.path().join("meta.db")).unwrap();
+    meta.execute_batch(include_str!("form_1_meta.sql")).unwrap();
+    drop(meta);
+    let store = open(dir.path()).store;
+    let (conversation, person) = (ConversationId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
+    let marks = Table::<Marks>::new(store.records.clone());
+    let row = marks.get(&conversation, &person).await.unwrap().unwrap();
+    assert_eq!((row.version, row.value.read_seq), (3, Sequence::new(7)));
+    let mark = Mark { read_seq: Sequence::new(8) };
+    assert_eq!(marks.put(&conversation, &person, &mark, Expect::Version(3)).await, Ok(Written::Done(4)));
+    let holder = store.records.claimant(accounts::EMAIL, b"ann@example.org".to_vec()).await;
+    assert_eq!(holder, Ok(Some(person.as_bytes().to_vec())));
+    store.engine.close().await.unwrap();
+    let summary = sqlite::verify(dir.path()).unwrap();
+    assert_eq!((summary.rows, summary.claims), (1, 1));
 }
