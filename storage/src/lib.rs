@@ -12,7 +12,7 @@
 //! | HONEST | [`error::StoreError`] tells "never stored" from "unknown" |
 //! | BOUNDED | every queue has a limit; over it: [`error::StoreError::Overloaded`] |
 //!
-//! To add a backend: implement the two traits, bundle them as a [`store::Store`], and call the conformance suite's macro
+//! To add a backend: implement the two and [`store::Engine`], bundle them as a [`store::Store`], and call the conformance suite's macro
 //! once. To add a record family: one file in `families/`.
 
 pub mod clock;
