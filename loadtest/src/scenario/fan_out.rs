@@ -26,8 +26,10 @@ pub struct Args {
 
 /// Runs it.
 pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> {
-    let run = Run::new(common).await?;
     let members = args.members as usize;
+    // Two people have one direct conversation, however often it is opened.
+    anyhow::ensure!(members != 2 || args.rooms == 1, "two people have one room: take --rooms 1, or other --members");
+    let run = Run::new(common).await?;
     let people = People::register(&run, members).await?;
     let plan = vec![(0..members).collect(); args.rooms as usize];
     let rooms = people.converse(plan).await?;

@@ -42,3 +42,11 @@ fn a_server_that_is_not_there_exits_with_1_and_says_so() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("could not be registered"), "{text}");
 }
+
+#[test]
+fn many_rooms_of_the_same_two_people_are_refused_as_they_would_be_one() {
+    let output = loadtest(&["fan_out", "--members", "2", "--rooms", "3"]).expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("two people have one room"), "{text}");
+}
