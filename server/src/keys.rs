@@ -70,7 +70,7 @@ pub fn load_or_make(data: &Path) -> Result<KeyRing, KeyError> {
             Ok(KeyRing::from_seed(&seed))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let seed = random_seed()?;
+            let seed = KeyRing::new_seed().map_err(|_| KeyError::NoRandomness)?;
             write_durably(&folder, &path, &to_hex(&seed)).map_err(at_path)?;
             tracing::info!("made a new key for tokens; logins of an earlier one have ended");
             Ok(KeyRing::from_seed(&seed))
@@ -86,13 +86,7 @@ pub fn load_or_make(data: &Path) -> Result<KeyRing, KeyError> {
 ///
 /// [`KeyError::NoRandomness`].
 pub fn passing() -> Result<KeyRing, KeyError> {
-    Ok(KeyRing::from_seed(&*random_seed()?))
-}
-
-fn random_seed() -> Result<Zeroizing<[u8; SEED_BYTES]>, KeyError> {
-    let mut seed = Zeroizing::new([0; SEED_BYTES]);
-    getrandom::fill(seed.as_mut()).map_err(|_| KeyError::NoRandomness)?;
-    Ok(seed)
+    KeyRing::generate().map_err(|_| KeyError::NoRandomness)
 }
 
 /// Never leaves half a key: the name appears once the bytes are on disk.
@@ -175,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_seed_reads_back_as_it_was_written() {
-        let seed = random_seed().unwrap();
+        let seed = KeyRing::new_seed().unwrap();
         assert_eq!(from_hex(&to_hex(&seed)).unwrap(), seed);
     }
 
