@@ -19,6 +19,7 @@ mod raw;
 mod refusals;
 mod resume;
 mod sessions;
+mod settings;
 mod slow_reader;
 mod start;
 mod stop;
