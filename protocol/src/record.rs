@@ -47,6 +47,24 @@ impl Record {
     }
 }
 
+/// How many of these records, in their order, have room together in so many payload bytes: at least one, if there is one,
+/// so that whoever reads page by page always gets on.
+pub fn fitting<'a>(records: impl IntoIterator<Item = &'a Record>, max_bytes: usize) -> usize {
+    let mut bytes = 0;
+    let fits = |(place, record): &(usize, &Record)| {
+        bytes += record.body.payload_bytes();
+        *place == 0 || bytes <= max_bytes
+    };
+    records.into_iter().enumerate().take_while(fits).count()
+}
+
+impl RecordBody {
+    /// The bytes of its payload; nothing but a message has any.
+    pub const fn payload_bytes(&self) -> usize {
+        if let Self::Message(message) = self { message.payload.len() } else { 0 }
+    }
+}
+
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -154,4 +172,35 @@ pub struct GroupUpdated {
     /// The new description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: usize) -> Record {
+        Record {
+            conversation_id: ConversationId::from_bytes([1; 16]),
+            sequence: Sequence::new(1),
+            author: Author { sender_id: UserId::from_bytes([2; 16]), sender_type: SenderType::Human, device_id: None },
+            created_at: Timestamp::default(),
+            client_message_id: None,
+            body: RecordBody::Message(Message {
+                content_type: "text".to_owned(),
+                payload: Payload::from(vec![0; bytes]),
+                reply_to: None,
+                epoch: None,
+            }),
+        }
+    }
+
+    #[test]
+    fn as_many_records_fit_as_their_payloads_do_and_one_always_does() {
+        let records = [message(40), message(60), message(1), message(0)];
+        assert_eq!(fitting(&records, 101), 4);
+        assert_eq!(fitting(&records, 100), 2);
+        assert_eq!(fitting(records.iter().rev(), 60), 2);
+        assert_eq!(fitting(&records, 1), 1, "a page without a record would never end");
+        assert_eq!(fitting(&[], 100), 0);
+    }
 }

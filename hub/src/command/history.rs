@@ -9,7 +9,8 @@ use hubbub_domain::conversations::HistoryQuery;
 use hubbub_protocol::frame::CommandId;
 use hubbub_protocol::frame::client::History;
 use hubbub_protocol::frame::server::{CommandError, Event, HistoryPage, ServerFrame};
-use hubbub_protocol::{ErrorBody, Record, RecordBody};
+use hubbub_protocol::record::fitting;
+use hubbub_protocol::{ErrorBody, Record};
 
 use super::Asker;
 use crate::connection::Connection;
@@ -57,19 +58,13 @@ fn answer(connection: &Rc<Connection>, local: &Local, frame: &ServerFrame) {
     local.flush_later(connection);
 }
 
-/// As many records as a page has room for, at least one: the oldest, or the newest when reading backwards.
+/// As many records as a page has room for: the oldest, or the newest when reading backwards.
 fn fit(mut records: Vec<Record>, newest: bool) -> Vec<Record> {
-    let mut bytes = 0;
-    let mut fits = |record: &Record| {
-        bytes += if let RecordBody::Message(message) = &record.body { message.payload.len() } else { 0 };
-        bytes <= MAX_PAGE_BYTES
-    };
     if newest {
-        let kept = records.iter().rev().take_while(|record| fits(record)).count().max(1);
-        records.drain(..records.len().saturating_sub(kept));
+        let kept = fitting(records.iter().rev(), MAX_PAGE_BYTES);
+        records.drain(..records.len() - kept);
     } else {
-        let kept = records.iter().take_while(|record| fits(record)).count().max(1);
-        records.truncate(kept);
+        records.truncate(fitting(&records, MAX_PAGE_BYTES));
     }
     records
 }

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hubbub_protocol::frame::server::{CommandError, Event};
-use hubbub_protocol::{Record, RecordBody, Sequence};
+use hubbub_protocol::record::fitting;
+use hubbub_protocol::{Record, Sequence};
 use hubbub_storage::error::{StoreError, StoreResult};
 
 use super::edge::Replay;
@@ -58,9 +59,9 @@ async fn read(local: &Local, replay: &Replay, after: Sequence, limit: &mut usize
         };
         match page {
             Ok(mut page) => {
-                let fitting = fitting(&page);
-                *limit = (2 * fitting).clamp(MIN_PAGE_RECORDS, PAGE_RECORDS);
-                page.truncate(fitting);
+                let kept = fitting(&page, PAGE_BYTES);
+                *limit = (2 * kept).clamp(MIN_PAGE_RECORDS, PAGE_RECORDS);
+                page.truncate(kept);
                 page.shrink_to_fit();
                 return Ok(page);
             }
@@ -71,16 +72,6 @@ async fn read(local: &Local, replay: &Replay, after: Sequence, limit: &mut usize
             Err(error) => return Err(error),
         }
     }
-}
-
-/// How many records have room together: at least one.
-fn fitting(page: &[Record]) -> usize {
-    let mut bytes = 0;
-    let fits = |record: &&Record| {
-        bytes += if let RecordBody::Message(message) = &record.body { message.payload.len() } else { 0 };
-        bytes <= PAGE_BYTES
-    };
-    page.iter().take_while(fits).count().max(1)
 }
 
 /// Queues records as the socket takes them; the last one's sequence, unless it went away or asked anew.

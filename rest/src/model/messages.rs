@@ -3,7 +3,8 @@
 use hubbub_domain::conversations;
 use hubbub_protocol::frame::server::Event;
 use hubbub_protocol::limits::MAX_PAYLOAD_BYTES;
-use hubbub_protocol::{ClientMessageId, MessageId, Payload, Record, RecordBody, Sequence, Timestamp};
+use hubbub_protocol::record::fitting;
+use hubbub_protocol::{ClientMessageId, MessageId, Payload, Sequence, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -142,30 +143,17 @@ impl History {
         let records = found.records.as_slice();
         let (kept, next_cursor) = match direction {
             Direction::Before(_) => {
-                let kept = &records[records.len() - fitting(records.iter().rev())..];
+                let kept = &records[records.len() - fitting(records.iter().rev(), PAGE_PAYLOAD_BYTES_MAX)..];
                 let more = kept.len() < records.len() || records.len() == limit;
                 let first = kept.first().map(|record| record.sequence.get()).filter(|first| more && *first > 1);
                 (kept, first.map(|first| format!("b{first}")))
             }
             Direction::After(_) => {
-                let kept = &records[..fitting(records.iter())];
+                let kept = &records[..fitting(records, PAGE_PAYLOAD_BYTES_MAX)];
                 let last = kept.last().map(|record| record.sequence).filter(|last| *last < found.head);
                 (kept, last.map(|last| format!("a{last}")))
             }
         };
         Self { data: kept.iter().map(Event::of).collect(), next_cursor, head_seq: found.head }
     }
-}
-
-/// How many of these records fit into one page: at least one.
-fn fitting<'a>(records: impl Iterator<Item = &'a Record>) -> usize {
-    let sizes = records.map(|record| match &record.body {
-        RecordBody::Message(message) => message.payload.len(),
-        _ => 0,
-    });
-    let within = sizes.scan(0, |sum, size| {
-        *sum += size;
-        Some(*sum)
-    });
-    within.take_while(|sum| *sum <= PAGE_PAYLOAD_BYTES_MAX).count()
 }

@@ -160,8 +160,7 @@ impl HomeCore {
         if let RecordBody::Recalled(recalled) = &record.body {
             self.ring.erase(id, recalled.target);
         }
-        let bytes = if let RecordBody::Message(message) = &record.body { message.payload.len() } else { 0 };
-        self.ring.push(delivery, bytes);
+        self.ring.push(delivery, record.body.payload_bytes());
     }
 
     /// Nothing of the batch was stored: answers what was known already, and lets the rest be decided anew.
