@@ -9,6 +9,7 @@
 mod check;
 mod people;
 mod reader;
+mod said;
 mod world;
 
 use self::world::World;

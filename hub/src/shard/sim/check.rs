@@ -5,7 +5,7 @@ use hubbub_domain::conversation::{Command, ConversationState, RemoveMember, evol
 use hubbub_protocol::{ClientMessageId, ConversationId, ErrorCode, Record, RecordBody, Sequence, UserId};
 use hubbub_storage::log::Range;
 
-use super::people::Ended;
+use super::said::Ended;
 use super::world::{World, id};
 
 impl World {

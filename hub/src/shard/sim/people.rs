@@ -4,46 +4,16 @@ use std::collections::HashMap;
 
 use futures_util::FutureExt;
 use hubbub_domain::conversation::{Act, AddMembers, Command, Open, React, Recall, RemoveMember, Send as SendMessage};
-use hubbub_domain::conversations::Stored;
 use hubbub_protocol::member::{ConversationKind, SenderType};
 use hubbub_protocol::record::{Author, ReactionChange};
-use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, Payload, Sequence, UserId};
+use hubbub_protocol::{ClientMessageId, ConversationId, Payload, Sequence, UserId};
 use tokio::sync::oneshot;
 
 use super::reader::Reader;
+use super::said::{Asked, Ended, Said};
 use super::world::{SHARDS, World, id};
 use crate::message::{HomeInput, OpenCount, ReplyTo, Subscribe};
 use crate::shared::home_of;
-
-/// An act as its author said it.
-#[derive(Clone)]
-pub(super) struct Said {
-    pub(super) conversation: ConversationId,
-    pub(super) id: ClientMessageId,
-    pub(super) author: UserId,
-    command: Command,
-    /// The log's head when it was said: what is stored up to here was stored by an earlier try.
-    pub(super) head: Sequence,
-}
-
-impl Said {
-    /// A message; other acts can find that all is as they want it.
-    pub(super) const fn is_message(&self) -> bool {
-        matches!(self.command, Command::Send(_))
-    }
-}
-
-/// An act that waits for its answer.
-pub(super) struct Asked {
-    said: Said,
-    answer: oneshot::Receiver<Result<Stored, ErrorBody>>,
-}
-
-/// How an act ended, as its author knows.
-pub(super) struct Ended {
-    pub(super) said: Said,
-    pub(super) result: Result<Stored, ErrorBody>,
-}
 
 impl World {
     pub(super) fn somebody_comes(&mut self) {

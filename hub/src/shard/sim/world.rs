@@ -12,8 +12,8 @@ use hubbub_storage::clock::ManualClock;
 use hubbub_storage::error::{Reason, StoreError};
 use hubbub_storage::store::Store;
 
-use super::people::{Asked, Ended, Said};
 use super::reader::Reader;
+use super::said::{Asked, Ended, Said};
 use crate::directory::Directory;
 use crate::frame::SharedFrame;
 use crate::message::{Class, Delivery, EdgeInput, HomeInput, OpenCount, ReplyTo};
