@@ -99,12 +99,12 @@ fn read_deadlines(reader: &mut Reader, default: HubConfig) -> HubConfig {
         ),
         heartbeat: milliseconds(
             "hub.heartbeat_ms",
-            "Milliseconds after which a silent socket is pinged.",
+            "Milliseconds after which a silent socket is pinged; looked at once a second, in whole seconds.",
             default.heartbeat,
         ),
         dead_after: milliseconds(
             "hub.dead_after_ms",
-            "Milliseconds after which a silent socket is closed.",
+            "Milliseconds after which a silent socket is closed; looked at once a second, in whole seconds.",
             default.dead_after,
         ),
         reconnect_window: milliseconds(
