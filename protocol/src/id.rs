@@ -80,6 +80,10 @@ uuid_id! {
     /// A device as its client names it; stays the same over logins.
     DeviceId
 }
+uuid_id! {
+    /// A node of a cluster, for one run of its process.
+    NodeId
+}
 
 /// The id a client gives to what it sends, so that a retry is the same send (ONCE).
 ///

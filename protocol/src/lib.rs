@@ -28,7 +28,7 @@ pub mod sequence;
 pub mod time;
 
 pub use error::{ErrorBody, ErrorCode};
-pub use id::{ClientMessageId, ConversationId, DeviceId, MessageId, SessionId, UserId};
+pub use id::{ClientMessageId, ConversationId, DeviceId, MessageId, NodeId, SessionId, UserId};
 pub use payload::Payload;
 pub use record::{Record, RecordBody};
 pub use sequence::Sequence;

@@ -15,6 +15,7 @@
 //! To add a backend: implement the two and [`store::Engine`], bundle them as a [`store::Store`], and call the conformance suite's macro
 //! once. To add a record family: one file in `families/`.
 
+pub mod bus;
 pub mod clock;
 pub mod error;
 pub mod families;
@@ -28,5 +29,7 @@ pub mod conformance;
 pub mod faulty;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "cql")]
+pub mod scylla;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
