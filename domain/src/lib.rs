@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | [`conversation`] | `decide`, `evolve`, `audience`: pure, no await, no clock | MEMBERS-ONLY, GAPLESS, OPAQUE |
 //! | [`conversations`] | the same over a store: load, submit, history, lists, read marks | ONCE, HONEST, MEMBERS-ONLY |
+//! | [`cluster`] | what nodes say to each other, who is alive, who is home: pure | REDIS-FREE TRUTH |
 //! | [`identity`], [`tokens`], [`sessions`] | who is calling, and for how long | MEMBERS-ONLY, BOUNDED |
 //! | [`accounts`] | people: registration, passwords, profiles | BOUNDED |
 //! | [`refusal`] | a store's error in the words of the wire | HONEST |
@@ -15,6 +16,7 @@
 //! siblings, and one arm in `evolve` and in `audience` if it changes who belongs.
 
 pub mod accounts;
+pub mod cluster;
 pub mod conversation;
 pub mod conversations;
 mod fields;

@@ -1,14 +1,18 @@
 //! Access tokens (JWT, `EdDSA`) and the marks on refresh tokens: what only the holder of the server's seed can make.
 //!
-//! Owned by [`crate::sessions`]; pure, with the time of day passed in. One algorithm, one key, chosen by its id; every
+//! What makes them and what tells them from others are two types: a [`KeyRing`] issues and holds the secrets, a
+//! [`Verifier`] knows [`PublicKeys`] alone, so that a process which only lets people in cannot log anybody in.
+//! Owned by [`crate::sessions`]; pure, with the time of day passed in. One algorithm, keys chosen by their id; every
 //! claim is required, typed and checked here, whatever the library's defaults are.
 //! Leaves to [`crate::sessions`] whether the login behind a token still stands.
 
 mod access;
 mod provider;
+mod public;
 mod refresh;
 #[cfg(test)]
 mod tests;
+mod verifier;
 
 use std::fmt;
 
@@ -16,11 +20,15 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::SigningKey;
 use hmac::{Hmac, KeyInit, Mac};
-use jsonwebtoken::{DecodingKey, EncodingKey};
+use jsonwebtoken::EncodingKey;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 pub(crate) use access::{expired, invalid};
+pub use public::{JwksError, MAX_JWKS_BYTES, MAX_KEYS, PublicKeys};
+pub use verifier::{KeyFeed, Verifier};
+
+use public::PublicKey;
 
 /// How long an access token works, in milliseconds.
 pub const ACCESS_LIFE_MS: i64 = 300_000;
@@ -39,8 +47,10 @@ const BLOCK_BYTES: usize = 64;
 pub struct KeyRing {
     key_id: String,
     signing: EncodingKey,
-    verifying: DecodingKey,
     refresh: Hmac<Sha256>,
+    /// What marked refresh tokens before, or will: taken, and never given.
+    other_refresh: Option<Hmac<Sha256>>,
+    public: PublicKeys,
 }
 
 /// Shows which key it is, and no secret.
@@ -76,15 +86,38 @@ impl KeyRing {
     pub fn from_seed(seed: &Seed) -> Self {
         provider::install();
         let signing = Zeroizing::new(draw(seed, SIGNING_LABEL));
-        let refresh = Zeroizing::new(draw(seed, REFRESH_LABEL));
-        let public = SigningKey::from_bytes(&signing).verifying_key();
+        let public = public_of(&signing);
         Self {
-            key_id: key_id(public.as_bytes()),
+            key_id: public.key_id().to_owned(),
             signing: EncodingKey::from_ed_der(signing.as_slice()),
-            verifying: DecodingKey::from_ed_der(public.as_bytes()),
-            refresh: keyed(&refresh),
+            refresh: refresh_of(seed),
+            other_refresh: None,
+            public: PublicKeys::of(public),
         }
     }
+
+    /// The ring that takes what another seed's ring gave, too, and goes on giving its own: how keys are changed without
+    /// anybody being logged out.
+    #[must_use]
+    pub fn accepting(mut self, seed: &Seed) -> Self {
+        let signing = Zeroizing::new(draw(seed, SIGNING_LABEL));
+        self.public.add(public_of(&signing));
+        self.other_refresh = Some(refresh_of(seed));
+        self
+    }
+
+    /// What verifies the access tokens that this ring gives and takes: its own key first.
+    pub fn public_keys(&self) -> &PublicKeys {
+        &self.public
+    }
+}
+
+fn public_of(signing: &[u8; 32]) -> PublicKey {
+    PublicKey::new(SigningKey::from_bytes(signing).verifying_key().to_bytes())
+}
+
+fn refresh_of(seed: &Seed) -> Hmac<Sha256> {
+    keyed(&Zeroizing::new(draw(seed, REFRESH_LABEL)))
 }
 
 /// A secret of its own for each label (HMAC as a key derivation, as HKDF's expand step does).

@@ -3,9 +3,10 @@
 use hubbub_protocol::member::{ConversationKind, Role};
 use hubbub_protocol::record::{Author, ReactionChange};
 use hubbub_protocol::{ClientMessageId, Payload, Sequence, UserId};
+use serde::{Deserialize, Serialize};
 
 /// Something that somebody wants done, as it is submitted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
     /// Who, from which device: as authenticated, never as the client claims.
     pub author: Author,
@@ -16,7 +17,7 @@ pub struct Act {
 }
 
 /// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Begin a conversation.
     Open(Open),
@@ -53,7 +54,7 @@ impl Command {
 }
 
 /// Begin a conversation. The author becomes the owner of a group, or one of the two of a direct conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
     /// Direct or group.
     pub kind: ConversationKind,
@@ -64,7 +65,7 @@ pub struct Open {
 }
 
 /// Send a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Send {
     /// What the clients agree the payload is.
     pub content_type: String,
@@ -77,14 +78,14 @@ pub struct Send {
 }
 
 /// Take a message back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recall {
     /// The message.
     pub target: Sequence,
 }
 
 /// Put a reaction to a message, or take it away.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct React {
     /// The message.
     pub target: Sequence,
@@ -95,21 +96,21 @@ pub struct React {
 }
 
 /// Add members to a group. Who is in it already is passed over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddMembers {
     /// Who. The caller has checked that they exist.
     pub user_ids: Vec<UserId>,
 }
 
 /// Remove a member from a group; oneself, to leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoveMember {
     /// Who.
     pub user_id: UserId,
 }
 
 /// Change a member's rank. Making another the owner hands the group over and makes the author an admin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeRole {
     /// Whose.
     pub user_id: UserId,
@@ -118,7 +119,7 @@ pub struct ChangeRole {
 }
 
 /// Change a group's face; what is absent stays.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UpdateGroup {
     /// The new name.
     pub name: Option<String>,

@@ -4,6 +4,8 @@ use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Sequence, Timestamp}
 use hubbub_storage::error::{Reason, StoreError};
 use hubbub_storage::log::{Append, Appended, NewRecord};
 
+use serde::{Deserialize, Serialize};
+
 use super::Conversations;
 use crate::conversation::{Act, Context, ConversationState, decide, repeats};
 use crate::refusal::{never_stored, refusal};
@@ -12,7 +14,7 @@ use crate::refusal::{never_stored, refusal};
 const MAX_TRIES: usize = 32;
 
 /// How an act ended that is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
     /// The sequence of its first record.
     pub first: Sequence,

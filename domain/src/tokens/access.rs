@@ -1,11 +1,12 @@
-//! The access token: `EdDSA` JWT, five minutes, every claim required and checked.
+//! The access token: `EdDSA` JWT, five minutes, every claim required and checked. A [`KeyRing`] makes it, [`PublicKeys`] tell it
+//! from others.
 
 use hubbub_protocol::member::SenderType;
 use hubbub_protocol::{DeviceId, ErrorBody, ErrorCode, SessionId, Timestamp, UserId};
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
 
-use super::{ACCESS_LIFE_MS, KeyRing};
+use super::{ACCESS_LIFE_MS, KeyRing, PublicKeys};
 use crate::identity::Caller;
 
 /// RFC 9068: an access token, so that nothing else that was signed passes for one.
@@ -59,54 +60,63 @@ impl KeyRing {
             ErrorBody::new(ErrorCode::Internal, "the access token could not be made")
         })
     }
+}
 
-    /// Whom a token names, if we made it as an access token and its time is now.
-    ///
-    /// # Errors
-    ///
-    /// `expired_token` if it was good and its time is over; `invalid_token` for everything else, without saying why.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, ErrorBody> {
-        let claims = self.read(token).ok_or_else(invalid)?;
-        let now = seconds(now);
-        let meant_for_us = claims.iss == ISSUER && claims.aud == AUDIENCE;
-        let begun = claims.nbf <= now + LEEWAY_S && claims.iat <= now + LEEWAY_S;
-        let life = claims.exp.saturating_sub(claims.iat);
-        if !meant_for_us || !begun || life > ACCESS_LIFE_MS.unsigned_abs() / 1000 {
-            return Err(invalid());
-        }
-        if claims.exp.saturating_add(LEEWAY_S) <= now {
-            return Err(expired());
-        }
-        Ok(Caller {
-            user_id: claims.sub,
-            session_id: claims.sid,
-            device_id: claims.did,
-            kind: claims.kind,
-            expires_at: Timestamp::from_ms(i64::try_from(claims.exp).unwrap_or(i64::MAX).saturating_mul(1000)),
-        })
-    }
+/// Why a token is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It says that a key signed it which is not among these, and is well formed as far as can be seen without.
+    UnknownKey,
+    /// For good.
+    For(ErrorBody),
+}
 
-    /// The claims of a token that our key signed as an access token.
-    fn read(&self, token: &str) -> Option<Claims> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return None;
-        }
-        let header = decode_header(token).ok()?;
-        let ours = header.alg == Algorithm::EdDSA
-            && header.kid.as_deref() == Some(self.key_id.as_str())
-            && header.typ.as_deref() == Some(TYPE)
-            // Extensions that must be understood (RFC 7515 section 4.1.11), of which we know none.
-            && header.crit.is_none();
-        if !ours {
-            return None;
-        }
+impl PublicKeys {
+    /// Whom a token names, if one of these keys signed it as an access token and its time is now.
+    pub(super) fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, Refused> {
+        let key_id = read_key_id(token).ok_or_else(|| Refused::For(invalid()))?;
+        let key = self.find(&key_id).ok_or(Refused::UnknownKey)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
-        // The claims are checked above: by our clock, by our leeway, and required by their type.
+        // The claims are checked below: by our clock, by our leeway, and required by their type.
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        decode::<Claims>(token, &self.verifying, &validation).ok().map(|token| token.claims)
+        let decoded = decode::<Claims>(token, key.decoding(), &validation).map_err(|_| Refused::For(invalid()))?;
+        check(&decoded.claims, now).map_err(Refused::For)
     }
+}
+
+/// Which key a token says it was signed with, if its head is that of our access tokens.
+fn read_key_id(token: &str) -> Option<String> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return None;
+    }
+    let header = decode_header(token).ok()?;
+    let ours = header.alg == Algorithm::EdDSA
+        && header.typ.as_deref() == Some(TYPE)
+        // Extensions that must be understood (RFC 7515 section 4.1.11), of which we know none.
+        && header.crit.is_none();
+    header.kid.filter(|_| ours)
+}
+
+fn check(claims: &Claims, now: Timestamp) -> Result<Caller, ErrorBody> {
+    let now = seconds(now);
+    let meant_for_us = claims.iss == ISSUER && claims.aud == AUDIENCE;
+    let begun = claims.nbf <= now + LEEWAY_S && claims.iat <= now + LEEWAY_S;
+    let life = claims.exp.saturating_sub(claims.iat);
+    if !meant_for_us || !begun || life > ACCESS_LIFE_MS.unsigned_abs() / 1000 {
+        return Err(invalid());
+    }
+    if claims.exp.saturating_add(LEEWAY_S) <= now {
+        return Err(expired());
+    }
+    Ok(Caller {
+        user_id: claims.sub,
+        session_id: claims.sid,
+        device_id: claims.did,
+        kind: claims.kind,
+        expires_at: Timestamp::from_ms(i64::try_from(claims.exp).unwrap_or(i64::MAX).saturating_mul(1000)),
+    })
 }
 
 fn seconds(moment: Timestamp) -> u64 {

@@ -2,8 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::Mac;
+use hmac::{Hmac, Mac};
 use hubbub_protocol::SessionId;
+use sha2::Sha256;
 
 use super::KeyRing;
 
@@ -25,7 +26,7 @@ impl KeyRing {
         URL_SAFE_NO_PAD.encode(token)
     }
 
-    /// What a token that we made says; the mark is compared in constant time.
+    /// What a token that we made says, with either secret; the mark is compared in constant time.
     pub(crate) fn read_refresh_token(&self, token: &str) -> Option<(SessionId, u64)> {
         // Measured first: a long one is not decoded.
         if token.len() != TOKEN_CHARACTERS {
@@ -33,7 +34,9 @@ impl KeyRing {
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (said, mark) = bytes.split_at_checked(SESSION_BYTES + GENERATION_BYTES)?;
-        self.refresh.clone().chain_update(said).verify_slice(mark).ok()?;
+        let ours = [Some(&self.refresh), self.other_refresh.as_ref()];
+        let made_by = |key: &Hmac<Sha256>| key.clone().chain_update(said).verify_slice(mark).is_ok();
+        ours.into_iter().flatten().any(made_by).then_some(())?;
         let (session, generation) = said.split_at_checked(SESSION_BYTES)?;
         let session_id = SessionId::from_bytes(session.try_into().ok()?);
         Some((session_id, u64::from_be_bytes(generation.try_into().ok()?)))
