@@ -17,7 +17,7 @@ mod wire;
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hubbub_protocol::frame::client::ClientFrame;
@@ -30,7 +30,7 @@ use self::link::Link;
 pub use self::link::{Following, Options};
 use self::sends::Sends;
 use self::socket::Ending;
-pub use self::wire::Seen;
+pub use self::wire::{Change, Seen};
 
 /// Why something could not be had from the server.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,8 @@ pub enum Happening {
         ending: Ending,
         /// What `going_away` said before, if it came.
         told: Option<GoingAway>,
+        /// For how long the server had said nothing, if it was left for that.
+        silent_for: Duration,
     },
     /// No socket could be opened; it is tried again.
     Failed(String),
@@ -122,6 +124,11 @@ pub enum Happening {
         sequence: Sequence,
         /// How often it was written.
         tries: u32,
+    },
+    /// A send was not taken for now, or nobody knows whether it was: it will be repeated.
+    Deferred {
+        /// Why.
+        error: ErrorBody,
     },
     /// A send was refused for good.
     Refused {
@@ -196,6 +203,23 @@ impl Client {
     /// Whether a socket is open and every conversation is live on it.
     pub fn is_live(&self) -> bool {
         self.link.is_live() && self.conversations.all_live()
+    }
+
+    /// Which of its targets it is connected to.
+    pub fn node(&self) -> Option<usize> {
+        self.link.node()
+    }
+
+    /// Goes home: closes the socket, and opens none until it is told to come back. What was sent is kept.
+    pub fn leave(&mut self) {
+        self.link.leave();
+        self.sends.disconnected();
+        self.said.clear();
+    }
+
+    /// Connects again, to the next server.
+    pub const fn come_back(&mut self) {
+        self.link.come_back();
     }
 
     /// What happens next. Cancel safe; never ends, as the client always comes back.
@@ -323,9 +347,11 @@ impl Client {
                     }
                     return;
                 };
-                if let Some(done) = self.sends.refused(number, &refused.error, Instant::now()) {
-                    self.ready.push_back(Happening::Refused { slot: done.slot, id: done.id, error: refused.error });
-                }
+                let error = refused.error;
+                self.ready.push_back(match self.sends.refused(number, &error, Instant::now()) {
+                    Some(done) => Happening::Refused { slot: done.slot, id: done.id, error },
+                    None => Happening::Deferred { error },
+                });
             }
             ServerFrame::CommandOk(ok) if ok.id.as_ref().is_some_and(|id| conversations::is_command(id)) => {
                 self.conversations.command_done(ok.id.as_deref().unwrap_or_default());
@@ -337,9 +363,10 @@ impl Client {
     }
 
     fn lost(&mut self, ending: Ending) {
+        let silent_for = self.link.silent_for();
         let told = self.link.lost(&ending);
         self.sends.disconnected();
         self.said.clear();
-        self.ready.push_back(Happening::Disconnected { ending, told });
+        self.ready.push_back(Happening::Disconnected { ending, told, silent_for });
     }
 }

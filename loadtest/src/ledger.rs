@@ -5,11 +5,13 @@
 //! A reader's stream is checked as it comes; the rest by [`Ledger::judge`].
 
 mod judge;
+mod outside;
 mod rules;
 mod stream;
 
-use hubbub_protocol::{ClientMessageId, ConversationId, Sequence};
+use hubbub_protocol::{ClientMessageId, ConversationId, Sequence, UserId};
 
+use self::outside::Outside;
 pub use self::rules::{Findings, Kind, Rule, Violation};
 use self::stream::Stream;
 use crate::client::Seen;
@@ -48,6 +50,8 @@ struct Log {
     highest_ack: u64,
     /// The last sequence of the history that was told.
     history_head: Option<u64>,
+    /// Who is not a member at this place of the history.
+    outside: Outside,
 }
 
 impl Log {
@@ -97,6 +101,8 @@ pub struct Ledger {
     logs: Vec<Log>,
     sent: Vec<Vec<Sent>>,
     streams: Vec<Stream>,
+    /// Whose messages each sender's are, where it was told.
+    people: Vec<Option<UserId>>,
     findings: Findings,
     counts: Counts,
 }
@@ -110,6 +116,7 @@ impl Ledger {
             logs: Vec::new(),
             sent: Vec::new(),
             streams: Vec::new(),
+            people: Vec::new(),
             findings: Findings::default(),
             counts: Counts::default(),
         }
@@ -118,14 +125,35 @@ impl Ledger {
     /// Enters a conversation whose log ends at `base`. Gives its number.
     pub fn conversation(&mut self, id: ConversationId, base: Sequence) -> usize {
         let base = base.get();
-        self.logs.push(Log { id, base, seen: Vec::new(), highest_ack: 0, history_head: None });
+        self.logs.push(Log {
+            id,
+            base,
+            seen: Vec::new(),
+            highest_ack: 0,
+            history_head: None,
+            outside: Outside::default(),
+        });
         self.logs.len() - 1
     }
 
     /// Enters a sender. Gives its number.
     pub fn sender(&mut self) -> u32 {
         self.sent.push(Vec::new());
+        self.people.push(None);
         u32::try_from(self.sent.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Says whose device a sender is, so that its messages are compared with who is a member.
+    pub fn sender_is(&mut self, sender: u32, user_id: UserId) {
+        if let Some(person) = self.people.get_mut(sender as usize) {
+            *person = Some(user_id);
+        }
+    }
+
+    /// Whose message this is, if it is one of this run's.
+    fn author(&self, seen: &Seen) -> Option<UserId> {
+        let (run, sender, _) = stamp::read_id(seen.client_message_id?);
+        (run == self.run).then(|| self.people.get(sender as usize).copied().flatten()).flatten()
     }
 
     /// Enters a reader of a conversation who holds its base. Gives the stream's number.
@@ -198,9 +226,11 @@ impl Ledger {
     pub fn delivered(&mut self, stream: usize, seen: &Seen, replayed: bool) {
         self.counts.delivered += 1;
         self.counts.replayed += u64::from(replayed);
+        let author = self.author(seen);
         let Some(stream) = self.streams.get_mut(stream) else { return };
         let Some(log) = self.logs.get_mut(stream.conversation) else { return };
         stream.delivered(seen.sequence.get(), &mut self.findings, || log.id.to_string());
+        stream.outside.passes(seen, author, &mut self.findings);
         compare(log, seen, &mut self.findings);
     }
 
@@ -214,7 +244,9 @@ impl Ledger {
     /// The next event of a conversation's history, which is told in order from its base. After the last, and if there
     /// is none at all, [`Ledger::history_ends`].
     pub fn history(&mut self, conversation: usize, seen: &Seen) {
+        let author = self.author(seen);
         let Some(log) = self.logs.get_mut(conversation) else { return };
+        log.outside.passes(seen, author, &mut self.findings);
         let (last, sequence) = (log.history_head.unwrap_or(log.base), seen.sequence.get());
         let hole = sequence.abs_diff(last + 1);
         self.findings.add(Rule::Dense, hole, || format!("{}: {sequence} follows {last} in the history", log.id));

@@ -1,9 +1,11 @@
 //! A person as the server knows them: registration, tokens and their renewal, conversations, history.
 //!
 //! Shared by all sockets of the person. Renewal is single-flight: of many sockets whose token ends at once, one asks.
+//! Where several servers are named, a call that one of them loses is repeated at the next: each is such that repeating
+//! it does no harm.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hubbub_protocol::error::Param;
@@ -20,21 +22,28 @@ const PASSWORD: &str = "correct-horse-battery-staple-7";
 /// How often a call that is refused as `overloaded` or `rate_limited` is repeated, and the first pause.
 const TRIES: u32 = 12;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// How often each server is asked before a call is given up as lost, where there are several.
+const ROUNDS: usize = 4;
 
-/// Repeats a call for as long as the server says that it is only busy.
+/// Repeats a call for as long as the server says that it is only busy; and at the next server, if one loses it.
 macro_rules! patiently {
-    ($call:expr) => {{
+    ($http:ident, $call:expr) => {{
         let mut pause = FIRST_PAUSE;
-        let mut tries = 0;
+        let (mut tries, mut losses) = (0, 0);
         loop {
             tries += 1;
-            match $call.await {
+            let outcome = $call.await;
+            match &outcome {
                 Err(ClientError::Refused { error, .. }) if error.retryable && tries < TRIES => {
-                    tokio::time::sleep(asked_pause(&error).unwrap_or(pause)).await;
-                    pause = (pause * 2).min(Duration::from_secs(2));
+                    tokio::time::sleep(asked_pause(error).unwrap_or(pause)).await;
                 }
-                outcome => break outcome,
+                Err(ClientError::Lost(_) | ClientError::Io(_)) if losses + 1 < ROUNDS * $http.servers() => {
+                    losses += 1;
+                    tokio::time::sleep(pause).await;
+                }
+                _ => break outcome,
             }
+            pause = (pause * 2).min(Duration::from_secs(2));
         }
     }};
 }
@@ -50,7 +59,9 @@ fn asked_pause(error: &ErrorBody) -> Option<Duration> {
 /// A registered person with their tokens.
 #[derive(Debug)]
 pub struct Account {
-    target: Target,
+    /// Where REST is served, and which of them this person asks first.
+    rest: Arc<[Target]>,
+    first: usize,
     /// Where they come from: a server limits logins by address, and a load test is many people.
     source: Option<IpAddr>,
     email: String,
@@ -147,16 +158,37 @@ impl Account {
         email: &str,
         name: &str,
     ) -> Result<Self, ClientError> {
-        let mut http = Http::from_source(target.clone(), source);
+        Self::register_at(&Arc::from([target.clone()]), 0, source, email, name).await
+    }
+
+    /// The same where there are several servers, of which this person asks that one first.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]: refused for good, lost or unreadable.
+    pub async fn register_at(
+        rest: &Arc<[Target]>,
+        first: usize,
+        source: Option<IpAddr>,
+        email: &str,
+        name: &str,
+    ) -> Result<Self, ClientError> {
+        let mut http = Http::over(rest, first, source);
         let body = Registration { email, account_password: PASSWORD, display_name: name, token_transport: "body" };
         let asked = Instant::now();
-        let answer: Answer<LoggedIn> = patiently!(http.post("/auth/register", None, &body))?;
+        let registered = patiently!(http, http.post("/auth/register", None, &body));
+        let answer: Answer<LoggedIn> = match registered {
+            // An earlier try was lost with its answer: the address is taken, by this very person.
+            Err(ClientError::Refused { status: 409, .. }) if rest.len() > 1 => login(&mut http, email).await,
+            outcome => outcome,
+        }?;
         let user_id = answer
             .data
             .user_id
             .ok_or_else(|| ClientError::Unreadable("/auth/register answered without user_id".to_owned()))?;
         Ok(Self {
-            target: target.clone(),
+            rest: Arc::clone(rest),
+            first,
             source,
             email: email.to_owned(),
             user_id,
@@ -167,7 +199,12 @@ impl Account {
 
     /// A REST caller that comes from where this person does.
     pub fn http(&self) -> Http {
-        Http::from_source(self.target.clone(), self.source)
+        self.http_at(self.first)
+    }
+
+    /// The same, who asks that one of the servers first.
+    pub fn http_at(&self, first: usize) -> Http {
+        Http::over(&self.rest, first, self.source)
     }
 
     /// The access token as it is now.
@@ -211,13 +248,15 @@ impl Account {
         let renewed: Result<Answer<LoggedIn>, ClientError> = match &refresh {
             Some(refresh) => {
                 let body = Refresh { refresh_token: refresh };
-                http.post("/auth/refresh", None, &body).await
+                patiently!(http, http.post("/auth/refresh", None, &body))
             }
-            None => self.login(&mut http).await,
+            None => login(&mut http, &self.email).await,
         };
         let renewed = match renewed {
             // A refresh whose answer was lost can end the session: the password opens another.
-            Err(ClientError::Refused { status: 400..=499, .. }) if refresh.is_some() => self.login(&mut http).await,
+            Err(ClientError::Refused { status: 400..=499, .. }) if refresh.is_some() => {
+                login(&mut http, &self.email).await
+            }
             other => other,
         }?;
         let mut tokens = renewed.data.tokens(asked);
@@ -225,11 +264,6 @@ impl Account {
         tokens.refresh = tokens.refresh.or_else(|| refresh.clone());
         *held = tokens;
         Ok(held.access.clone())
-    }
-
-    async fn login(&self, http: &mut Http) -> Result<Answer<LoggedIn>, ClientError> {
-        let body = Login { email: &self.email, account_password: PASSWORD, token_transport: "body" };
-        patiently!(http.post("/auth/login", None, &body))
     }
 
     /// Opens the direct conversation with another person, or finds it.
@@ -240,7 +274,7 @@ impl Account {
     pub async fn open_direct(&self, http: &mut Http, with: UserId) -> Result<ConversationId, ClientError> {
         let token = self.fresh_token(Duration::from_secs(30)).await?;
         let body = OpenDirect { user_id: with };
-        let answer: Answer<Opened> = patiently!(http.post("/conversations", Some(&token), &body))?;
+        let answer: Answer<Opened> = patiently!(http, http.post("/conversations", Some(&token), &body))?;
         Ok(answer.data.id)
     }
 
@@ -259,13 +293,42 @@ impl Account {
         // One place is the creator's own.
         let (first, rest) = others.split_at(others.len().min(limits::MAX_MEMBERS_PER_REQUEST - 1));
         let body = NewGroup { name, member_ids: first };
-        let answer: Answer<Opened> = patiently!(http.post("/groups", Some(&token), &body))?;
+        let key = ConversationId::generate().to_string();
+        let answer: Answer<Opened> = patiently!(http, http.post_once("/groups", Some(&token), &key, &body))?;
         let path = format!("/groups/{}/members", answer.data.id);
         for more in rest.chunks(limits::MAX_MEMBERS_PER_REQUEST) {
             let body = NewMembers { user_ids: more };
-            patiently!(http.call(http::Method::POST, &path, Some(&token), &body))?;
+            patiently!(http, http.call(http::Method::POST, &path, Some(&token), &body))?;
         }
         Ok(answer.data.id)
+    }
+
+    /// Makes somebody a member of a group of this person's, who may be one already.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]: refused, lost or unreadable.
+    pub async fn add_member(&self, http: &mut Http, group: ConversationId, who: UserId) -> Result<(), ClientError> {
+        let token = self.fresh_token(Duration::from_secs(30)).await?;
+        let path = format!("/groups/{group}/members");
+        let body = NewMembers { user_ids: &[who] };
+        patiently!(http, http.call(http::Method::POST, &path, Some(&token), &body)).map(drop)
+    }
+
+    /// Removes somebody from a group of this person's, who may be gone already.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]: refused, lost or unreadable.
+    pub async fn remove_member(&self, http: &mut Http, group: ConversationId, who: UserId) -> Result<(), ClientError> {
+        let token = self.fresh_token(Duration::from_secs(30)).await?;
+        let path = format!("/groups/{group}/members/{who}");
+        let nothing = serde_json::json!({});
+        match patiently!(http, http.call(http::Method::DELETE, &path, Some(&token), &nothing)) {
+            // An earlier try was lost with its answer.
+            Err(ClientError::Refused { status: 404, .. }) if http.servers() > 1 => Ok(()),
+            outcome => outcome.map(drop),
+        }
     }
 
     /// A page of a conversation's history above `after`.
@@ -282,7 +345,7 @@ impl Account {
     ) -> Result<History, ClientError> {
         let token = self.fresh_token(Duration::from_secs(30)).await?;
         let path = format!("/conversations/{conversation_id}/messages?after_seq={after}&limit={limit}");
-        let answer: Answer<Vec<Event>> = patiently!(http.get(&path, Some(&token)))?;
+        let answer: Answer<Vec<Event>> = patiently!(http, http.get(&path, Some(&token)))?;
         let last = answer.data.last().map_or(after, |event| event.place().sequence);
         Ok(History { events: answer.data, head: answer.head_seq.unwrap_or(last) })
     }
@@ -295,4 +358,9 @@ impl Account {
     pub async fn head(&self, http: &mut Http, conversation_id: ConversationId) -> Result<Sequence, ClientError> {
         Ok(self.history(http, conversation_id, Sequence::ZERO, 1).await?.head)
     }
+}
+
+async fn login(http: &mut Http, email: &str) -> Result<Answer<LoggedIn>, ClientError> {
+    let body = Login { email, account_password: PASSWORD, token_transport: "body" };
+    patiently!(http, http.post("/auth/login", None, &body))
 }

@@ -1,10 +1,12 @@
 //! REST over one kept connection: JSON out, JSON in.
 //!
 //! Owned by whoever asks; no task of its own: the connection is driven while a request waits. Leaves retrying to the
-//! caller, as only the caller knows whether a request may be repeated.
+//! caller, as only the caller knows whether a request may be repeated; after a loss the next request goes to the next
+//! server.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,8 +26,9 @@ use super::tcp::connect;
 
 /// The longest answer that is read: a page of 200 of the largest payloads in base64, and their other fields.
 const MAX_ANSWER_BYTES: usize = 24 * 1024 * 1024;
-/// A request without an answer for this long is given up.
+/// A request without an answer for this long is given up: where there is no other server to ask, and where there is.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+const ANSWER_DEADLINE_OF_MANY: Duration = Duration::from_secs(15);
 
 /// Where a server is: `http://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +76,9 @@ struct Kept {
 
 /// A REST caller with one connection, opened at the first request and again after it was lost.
 pub struct Http {
-    target: Target,
+    targets: Arc<[Target]>,
+    /// Which of them is asked.
+    turn: usize,
     source: Option<IpAddr>,
     kept: Option<Kept>,
 }
@@ -91,6 +96,14 @@ pub struct Answer<T> {
     pub head_seq: Option<hubbub_protocol::Sequence>,
 }
 
+/// What goes with a request.
+#[derive(Clone, Copy, Default)]
+struct Ask<'a> {
+    token: Option<&'a str>,
+    /// An `Idempotency-Key`.
+    once: Option<&'a str>,
+}
+
 #[derive(Deserialize)]
 struct Refusal {
     error: ErrorBody,
@@ -98,13 +111,40 @@ struct Refusal {
 
 impl Http {
     /// A caller of this server. Nothing is opened yet.
-    pub const fn new(target: Target) -> Self {
-        Self { target, source: None, kept: None }
+    pub fn new(target: Target) -> Self {
+        Self::over(&Arc::from([target]), 0, None)
     }
 
-    /// A caller that comes from this address, where the server counts by address.
-    pub const fn from_source(target: Target, source: Option<IpAddr>) -> Self {
-        Self { target, source, kept: None }
+    /// A caller of any of these servers, beginning with that one, who comes from this address, where servers count by
+    /// address.
+    pub fn over(targets: &Arc<[Target]>, first: usize, source: Option<IpAddr>) -> Self {
+        Self { targets: Arc::clone(targets), turn: first, source, kept: None }
+    }
+
+    /// How many servers there are to ask.
+    pub fn servers(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// The next request goes to the next server.
+    pub fn turn_away(&mut self) {
+        self.turn = self.turn.wrapping_add(1);
+        self.kept = None;
+    }
+
+    fn target(&self) -> Result<&Target, ClientError> {
+        let target = self.targets.get(self.turn % self.targets.len().max(1));
+        target.ok_or_else(|| ClientError::Lost("no server is named".to_owned()))
+    }
+
+    /// Asks for something that is no JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]: refused, lost or unreadable.
+    pub async fn text(&mut self, path: &str) -> Result<String, ClientError> {
+        let bytes = self.exchange(Method::GET, path, Ask::default(), Bytes::new()).await?;
+        String::from_utf8(bytes.into()).map_err(|error| unreadable(path, &error))
     }
 
     /// Asks for a resource.
@@ -117,7 +157,7 @@ impl Http {
         path: &str,
         token: Option<&str>,
     ) -> Result<Answer<T>, ClientError> {
-        let bytes = self.exchange(Method::GET, path, token, Bytes::new()).await?;
+        let bytes = self.exchange(Method::GET, path, Ask { token, once: None }, Bytes::new()).await?;
         serde_json::from_slice(&bytes).map_err(|error| unreadable(path, &error))
     }
 
@@ -151,30 +191,51 @@ impl Http {
         B: Serialize + Sync,
     {
         let body = serde_json::to_vec(body).map_err(|error| unreadable(path, &error))?;
-        self.exchange(method, path, token, body.into()).await
+        self.exchange(method, path, Ask { token, once: None }, body.into()).await
     }
 
-    async fn exchange(
+    /// Posts something that is done once, however often it is posted with this key.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]: refused, lost or unreadable.
+    pub async fn post_once<B, T>(
         &mut self,
-        method: Method,
         path: &str,
         token: Option<&str>,
-        body: Bytes,
-    ) -> Result<Bytes, ClientError> {
-        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.target.authority);
-        if let Some(token) = token {
+        key: &str,
+        body: &B,
+    ) -> Result<Answer<T>, ClientError>
+    where
+        B: Serialize + Sync,
+        T: DeserializeOwned,
+    {
+        let body = serde_json::to_vec(body).map_err(|error| unreadable(path, &error))?;
+        let bytes = self.exchange(Method::POST, path, Ask { token, once: Some(key) }, body.into()).await?;
+        serde_json::from_slice(&bytes).map_err(|error| unreadable(path, &error))
+    }
+
+    async fn exchange(&mut self, method: Method, path: &str, ask: Ask<'_>, body: Bytes) -> Result<Bytes, ClientError> {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.target()?.authority);
+        if let Some(token) = ask.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(key) = ask.once {
+            request = request.header("idempotency-key", key);
         }
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request = request.body(Full::new(body)).map_err(|error| unreadable(path, &error))?;
-        // Taken out while it is in use: a request that is dropped half-way leaves no half-read connection behind.
-        let mut kept = self.usable().await?;
-        let (status, bytes) = timeout(ANSWER_DEADLINE, ask(&mut kept, request))
-            .await
-            .map_err(|_| ClientError::Lost(format!("no answer from {path} in {} s", ANSWER_DEADLINE.as_secs())))??;
-        self.kept = Some(kept);
+        let deadline = if self.servers() > 1 { ANSWER_DEADLINE_OF_MANY } else { ANSWER_DEADLINE };
+        let answered = match timeout(deadline, self.answer(request)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(ClientError::Lost(format!("no answer from {path} in {} s", deadline.as_secs()))),
+        };
+        if answered.is_err() {
+            self.turn_away();
+        }
+        let (status, bytes) = answered?;
         if status.is_success() {
             return Ok(bytes);
         }
@@ -184,11 +245,19 @@ impl Http {
         }
     }
 
+    async fn answer(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), ClientError> {
+        // Taken out while it is in use: a request that is dropped half-way leaves no half-read connection behind.
+        let mut kept = self.usable().await?;
+        let answer = ask(&mut kept, request).await?;
+        self.kept = Some(kept);
+        Ok(answer)
+    }
+
     async fn usable(&mut self) -> Result<Kept, ClientError> {
         if let Some(kept) = self.kept.take().filter(|kept| !kept.requests.is_closed()) {
             return Ok(kept);
         }
-        let stream = connect(self.target.address, self.source, None).await?;
+        let stream = connect(self.target()?.address, self.source, None).await?;
         stream.set_nodelay(true)?;
         let (requests, wire) = handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
         Ok(Kept { requests, wire: Box::pin(wire) })

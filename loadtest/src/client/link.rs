@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hubbub_protocol::frame::Cursor;
-use hubbub_protocol::frame::client::{AuthRenew, MessageSend};
+use hubbub_protocol::frame::client::{AuthRenew, MessageSend, Ping};
 use hubbub_protocol::frame::close::{CloseAction, CloseCode};
 use hubbub_protocol::frame::server::GoingAway;
 use hubbub_protocol::{ConversationId, Payload, limits};
@@ -31,6 +31,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const RENEWAL_SPREAD: Duration = Duration::from_secs(20);
 /// A token must be good for this long to be worth naming: longer than the notice, or it would be announced at once.
 const TOKEN_LEFT: Duration = Duration::from_secs(65);
+/// A server that says nothing for this long is taken for dead, as the protocol has it.
+const SILENCE: Duration = Duration::from_mins(1);
+/// Looks at a silent server before it is taken for dead: at the last but one it is asked for a sign of life.
+const LOOKS: u32 = 3;
 /// Frames read in a row before what is to be written goes first.
 const READS_IN_A_ROW: u32 = 64;
 
@@ -56,7 +60,10 @@ pub struct Options {
     pub following: Following,
     /// Sends that may wait for their ack; at most [`limits::MAX_COMMANDS_IN_FLIGHT`] make sense.
     pub max_in_flight: usize,
-    /// For the jitter of its pauses.
+    /// A server that does not answer within this time is taken for dead; with none it is never asked, and taken for
+    /// dead after a minute without a word.
+    pub silence: Option<Duration>,
+    /// For the jitter of its pauses, and which server is the first.
     pub seed: u64,
 }
 
@@ -69,12 +76,14 @@ impl Options {
             socket: SocketOptions::default(),
             following: Following::All,
             max_in_flight: limits::MAX_COMMANDS_IN_FLIGHT,
+            silence: None,
             seed: 1,
         }
     }
 }
 
 type Opening = Pin<Box<dyn Future<Output = Result<(Box<Socket>, u64), ClientError>> + Send>>;
+type Leaving = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Renewal = Pin<Box<dyn Future<Output = Result<String, ClientError>> + Send>>;
 
 enum State {
@@ -82,6 +91,8 @@ enum State {
     Idle,
     Opening(Opening),
     Up(Box<Socket>),
+    /// Gone home, saying goodbye.
+    Leaving(Leaving),
 }
 
 pub(crate) enum Read {
@@ -105,6 +116,12 @@ pub(crate) struct Link {
     timer: Option<Pin<Box<Sleep>>>,
     renew_at: Option<Instant>,
     renewal: Option<Renewal>,
+    /// The next look at whether the server lives, how many in a row heard nothing, and when the last heard something.
+    look_at: Option<Instant>,
+    quiet_looks: u32,
+    heard_at: Instant,
+    /// It is to have a socket.
+    wanted: bool,
 }
 
 impl Link {
@@ -122,7 +139,33 @@ impl Link {
             timer: None,
             renew_at: None,
             renewal: None,
+            look_at: None,
+            quiet_looks: 0,
+            heard_at: Instant::now(),
+            wanted: true,
         }
+    }
+
+    /// Which of its targets it is connected to.
+    pub(crate) fn node(&self) -> Option<usize> {
+        // The turn has moved on to the next.
+        self.is_up().then(|| self.turn.wrapping_sub(1) % self.options.targets.len().max(1))
+    }
+
+    /// Closes the socket and opens none until [`Link::come_back`].
+    pub(crate) fn leave(&mut self) {
+        self.wanted = false;
+        self.reset();
+        self.state = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Up(socket) => State::Leaving(Box::pin(socket.close())),
+            State::Leaving(leaving) => State::Leaving(leaving),
+            State::Idle | State::Resting(_) | State::Opening(_) => State::Idle,
+        };
+    }
+
+    /// Opens a socket again.
+    pub(crate) const fn come_back(&mut self) {
+        self.wanted = true;
     }
 
     pub(crate) const fn is_up(&self) -> bool {
@@ -159,14 +202,22 @@ impl Link {
             std::task::ready!(pause.as_mut().poll(cx));
             self.state = State::Idle;
         }
+        if let State::Leaving(goodbye) = &mut self.state {
+            std::task::ready!(goodbye.as_mut().poll(cx));
+            self.state = State::Idle;
+        }
         if matches!(self.state, State::Idle) {
+            if !self.wanted {
+                return Poll::Pending;
+            }
             self.state = State::Opening(self.open(cursors()));
         }
         let State::Opening(opening) = &mut self.state else { return Poll::Pending };
         match std::task::ready!(opening.as_mut().poll(cx)) {
             Ok((socket, conversations)) => {
                 self.state = State::Up(socket);
-                self.attempts = 0;
+                (self.attempts, self.quiet_looks, self.heard_at) = (0, 0, Instant::now());
+                self.look_at = Some(self.heard_at + self.look_every());
                 Poll::Ready(Ok(conversations))
             }
             Err(error) => {
@@ -263,6 +314,7 @@ impl Link {
     /// Flushes, renews and arms the timer; `true` if reading should go on at once.
     pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>, next_wake: Option<Instant>) -> Result<bool, ClientError> {
         self.poll_renewal(cx)?;
+        self.look(cx)?;
         if self.unflushed
             && let State::Up(socket) = &mut self.state
         {
@@ -277,8 +329,38 @@ impl Link {
         }
         let read_on = self.reads_in_a_row >= READS_IN_A_ROW;
         self.reads_in_a_row = 0;
-        let wake_at = next_wake.into_iter().chain(self.renew_at).min();
+        let wake_at = next_wake.into_iter().chain(self.renew_at).chain(self.look_at).min();
         Ok(self.poll_timer(cx, wake_at) || read_on)
+    }
+
+    fn look_every(&self) -> Duration {
+        self.options.silence.unwrap_or(SILENCE) / LOOKS
+    }
+
+    /// Whether the server still says something; asks it to, if that is wanted.
+    fn look(&mut self, cx: &mut Context<'_>) -> Result<(), ClientError> {
+        let now = Instant::now();
+        if self.look_at.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        self.look_at = Some(now + self.look_every());
+        let State::Up(socket) = &mut self.state else { return Ok(()) };
+        if socket.take_heard() {
+            (self.quiet_looks, self.heard_at) = (0, now);
+            return Ok(());
+        }
+        self.quiet_looks += 1;
+        match (self.options.silence, self.quiet_looks) {
+            // A full socket loses the question; then silence is an answer too.
+            (Some(_), 1) => self.poll_queue(&Ping { id: None }, cx).map(drop),
+            (Some(_), 2..) | (None, LOOKS..) => Err(ClientError::Lost("the server says nothing".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    /// How long nothing was heard, if it is that what ended the connection.
+    pub(crate) fn silent_for(&self) -> Duration {
+        if self.quiet_looks > 1 { self.heard_at.elapsed() } else { Duration::ZERO }
     }
 
     /// `true` if the instant is there already.
@@ -329,10 +411,16 @@ impl Link {
             let token = self.options.account.token();
             self.options.account.token_refused(&token);
         }
-        (self.lives_due, self.reads_in_a_row, self.unflushed) = (0, 0, false);
-        (self.timer, self.renew_at, self.renewal) = (None, None, None);
+        self.reset();
         self.rest(told.as_ref().map(|going| Duration::from_millis(going.reconnect_after_ms)));
         told
+    }
+
+    /// Forgets what belonged to a connection.
+    fn reset(&mut self) {
+        (self.lives_due, self.reads_in_a_row, self.unflushed) = (0, 0, false);
+        (self.timer, self.renew_at, self.renewal) = (None, None, None);
+        (self.look_at, self.quiet_looks) = (None, 0);
     }
 
     fn rest(&mut self, told: Option<Duration>) {

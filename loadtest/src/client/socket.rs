@@ -31,7 +31,7 @@ use super::tcp::connect;
 
 /// The longest message that is read: a history page of 200 of the largest payloads in base64.
 const MAX_MESSAGE_BYTES: usize = 24 * 1024 * 1024;
-/// TCP, upgrade and login, each, are given up after this long.
+/// TCP and upgrade together, and the login, are given up after this long, if nothing else is asked for.
 const OPENING_DEADLINE: Duration = Duration::from_secs(15);
 
 /// How a socket is opened.
@@ -47,11 +47,20 @@ pub struct SocketOptions {
     pub receive_buffer: Option<u32>,
     /// What is read from the kernel at once, in bytes.
     pub read_bytes: usize,
+    /// TCP and upgrade together, and the login, are given up after this long.
+    pub deadline: Duration,
 }
 
 impl Default for SocketOptions {
     fn default() -> Self {
-        Self { format: Format::Json, door: "/ws", source: None, receive_buffer: None, read_bytes: 16 * 1024 }
+        Self {
+            format: Format::Json,
+            door: "/ws",
+            source: None,
+            receive_buffer: None,
+            read_bytes: 16 * 1024,
+            deadline: OPENING_DEADLINE,
+        }
     }
 }
 
@@ -83,6 +92,8 @@ pub(crate) enum RawIncoming {
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     format: Format,
+    /// Something came, be it a ping, since this was last asked.
+    heard: bool,
 }
 
 impl Socket {
@@ -99,7 +110,7 @@ impl Socket {
     ) -> Result<(Self, AuthOk), ClientError> {
         let mut socket = Self::open(target, options).await?;
         socket.send(&Auth { token: token.to_owned(), resume: resume.to_vec() }.into()).await?;
-        let answer = timeout(OPENING_DEADLINE, socket.recv())
+        let answer = timeout(options.deadline, socket.recv())
             .await
             .map_err(|_| ClientError::Lost("no answer to auth".to_owned()))??;
         match answer {
@@ -118,7 +129,7 @@ impl Socket {
     ///
     /// [`ClientError`]: nobody listens, or the upgrade is refused.
     pub async fn open(target: &Target, options: &SocketOptions) -> Result<Self, ClientError> {
-        timeout(OPENING_DEADLINE, Self::upgrade(target, options))
+        timeout(options.deadline, Self::upgrade(target, options))
             .await
             .map_err(|_| ClientError::Lost("no upgrade in time".to_owned()))?
     }
@@ -138,12 +149,17 @@ impl Socket {
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let (stream, _response) =
             client_async_with_config(request, tcp, Some(config)).await.map_err(|error| refused_upgrade(&error))?;
-        Ok(Self { stream, format: options.format })
+        Ok(Self { stream, format: options.format, heard: true })
     }
 
     /// The format it speaks.
     pub const fn format(&self) -> Format {
         self.format
+    }
+
+    /// Whether anything came since this was last asked.
+    pub(crate) const fn take_heard(&mut self) -> bool {
+        std::mem::replace(&mut self.heard, false)
     }
 
     /// Sends a frame and waits until the kernel has it.
@@ -189,7 +205,9 @@ impl Socket {
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<RawIncoming> {
         loop {
             let ended = |code, reason| Poll::Ready(RawIncoming::Ended(Ending { code, reason }));
-            match std::task::ready!(Pin::new(&mut self.stream).poll_next(cx)) {
+            let next = std::task::ready!(Pin::new(&mut self.stream).poll_next(cx));
+            self.heard = true;
+            match next {
                 Some(Ok(Message::Text(text))) => return Poll::Ready(RawIncoming::Frame(text.into())),
                 Some(Ok(Message::Binary(bytes))) => return Poll::Ready(RawIncoming::Frame(bytes)),
                 Some(Ok(Message::Close(frame))) => {

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hubbub_protocol::codec::{self, DecodeError, Format};
 use hubbub_protocol::frame::server::{Event, ServerFrame};
-use hubbub_protocol::{ClientMessageId, ConversationId, Sequence};
+use hubbub_protocol::{ClientMessageId, ConversationId, MessageId, Sequence, UserId};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -34,8 +34,19 @@ pub struct Seen {
     pub client_message_id: Option<ClientMessageId>,
     /// The stamp in it, if it is a message of this crate.
     pub stamp: Option<Stamp>,
+    /// Who came or went, if that is what it tells.
+    pub change: Option<Change>,
     /// The same for every reader of the same event.
     pub fingerprint: u64,
+}
+
+/// A change of who is a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// From here on they are.
+    Joined(UserId),
+    /// From here on they are not.
+    Left(UserId),
 }
 
 impl Seen {
@@ -45,11 +56,11 @@ impl Seen {
         let place = event.place();
         let message = match event {
             Event::MessageNew(message) => Some((message.client_message_id, message.encrypted_payload.as_bytes())),
+            Event::MemberAdded(added) => return Self::changed(place, Change::Joined(added.member.user_id)),
+            Event::MemberRemoved(removed) => return Self::changed(place, Change::Left(removed.user_id)),
             Event::MessageRecalled(_)
             | Event::ReactionUpdate(_)
             | Event::ConversationOpened(_)
-            | Event::MemberAdded(_)
-            | Event::MemberRemoved(_)
             | Event::MemberRoleChanged(_)
             | Event::GroupUpdated(_) => None,
         };
@@ -60,8 +71,25 @@ impl Seen {
                 sequence: place.sequence,
                 client_message_id: None,
                 stamp: None,
+                change: None,
                 fingerprint: place.sequence.get(),
             },
+        }
+    }
+
+    fn changed(place: MessageId, change: Change) -> Self {
+        let (word, who) = match &change {
+            Change::Joined(who) => (1, who),
+            Change::Left(who) => (2, who),
+        };
+        let fingerprint = stamp::mix(stamp::fingerprint(who.as_bytes()) ^ word, place.sequence.get());
+        Self {
+            conversation_id: place.conversation_id,
+            sequence: place.sequence,
+            client_message_id: None,
+            stamp: None,
+            change: Some(change),
+            fingerprint,
         }
     }
 
@@ -72,7 +100,7 @@ impl Seen {
         payload: &[u8],
     ) -> Self {
         let fingerprint = stamp::mix(stamp::content(client_message_id, payload), sequence.get());
-        Self { conversation_id, sequence, client_message_id, stamp: Stamp::read(payload), fingerprint }
+        Self { conversation_id, sequence, client_message_id, stamp: Stamp::read(payload), change: None, fingerprint }
     }
 }
 
@@ -160,7 +188,7 @@ fn hot(lean: &Lean<'_>, scratch: &mut Vec<u8>) -> Option<Glance> {
 mod tests {
     use hubbub_protocol::frame::server::{CommandError, MemberRemoved, MessageAck, MessageNew};
     use hubbub_protocol::member::SenderType;
-    use hubbub_protocol::{ErrorBody, ErrorCode, MessageId, Payload, Timestamp, UserId};
+    use hubbub_protocol::{ErrorBody, ErrorCode, Payload, Timestamp};
     use serde::Serialize;
 
     use super::*;
@@ -230,6 +258,7 @@ mod tests {
             assert_eq!(sequence, PLACE.sequence);
             let Some(Glance::Event(seen)) = glance(&removed, format) else { panic!("not an event") };
             assert_eq!((seen.sequence, seen.client_message_id), (PLACE.sequence, None));
+            assert_eq!(seen.change, Some(Change::Left(removed.user_id)));
             let Some(Glance::Other(other)) = glance(&refused, format) else { panic!("not another frame") };
             assert_eq!(*other, ServerFrame::CommandError(refused.clone()));
         }

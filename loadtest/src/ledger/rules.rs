@@ -57,6 +57,8 @@ pub enum Rule {
     RefusedIsNotKept,
     /// HONEST: there is nothing in the log that nobody sent.
     NothingForeign,
+    /// MEMBERS-ONLY: nothing of somebody stands between their removal and their next joining.
+    NothingFromOutside,
 }
 
 impl Rule {
@@ -78,6 +80,7 @@ impl Rule {
         Self::StaysThere,
         Self::RefusedIsNotKept,
         Self::NothingForeign,
+        Self::NothingFromOutside,
     ];
 
     /// What breaking it counts as.
@@ -87,7 +90,11 @@ impl Rule {
             Self::KeptOnce | Self::NoRepeat => Kind::Doubled,
             Self::SenderOrder | Self::RealTime | Self::NoReturn | Self::Agreement => Kind::Reordered,
             Self::NoGap => Kind::Gap,
-            Self::AckedWhereItStands | Self::AckedOnce | Self::RefusedIsNotKept | Self::NothingForeign => Kind::False,
+            Self::AckedWhereItStands
+            | Self::AckedOnce
+            | Self::RefusedIsNotKept
+            | Self::NothingForeign
+            | Self::NothingFromOutside => Kind::False,
         }
     }
 
@@ -100,6 +107,7 @@ impl Rule {
             Self::SenderOrder | Self::RealTime | Self::NoSkip | Self::NoRepeat | Self::NoReturn => "IN-ORDER",
             Self::Complete | Self::NoGap => "RESUMABLE",
             Self::RefusedIsNotKept | Self::NothingForeign => "HONEST",
+            Self::NothingFromOutside => "MEMBERS-ONLY",
         }
     }
 }

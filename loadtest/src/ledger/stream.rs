@@ -1,5 +1,6 @@
 //! One reader's view of one conversation: contiguous, or caught (IN-ORDER).
 
+use super::outside::Outside;
 use super::rules::{Findings, Rule};
 
 /// Holes that are remembered in case their content comes late. More than these are counted as lost at once (BOUNDED).
@@ -11,13 +12,15 @@ pub(super) struct Stream {
     pub(super) conversation: usize,
     /// The highest sequence that came.
     pub(super) cursor: u64,
+    /// Who is not a member at the cursor.
+    pub(super) outside: Outside,
     /// Ranges below the cursor that did not come.
     holes: Vec<(u64, u64)>,
 }
 
 impl Stream {
-    pub(super) const fn new(conversation: usize, cursor: u64) -> Self {
-        Self { conversation, cursor, holes: Vec::new() }
+    pub(super) fn new(conversation: usize, cursor: u64) -> Self {
+        Self { conversation, cursor, outside: Outside::default(), holes: Vec::new() }
     }
 
     pub(super) fn delivered(&mut self, sequence: u64, findings: &mut Findings, name: impl Fn() -> String) {

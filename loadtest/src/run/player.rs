@@ -155,7 +155,8 @@ impl Player {
                     self.run.ledger.borrow_mut().gap(stream, gap.from, gap.to);
                 }
             }
-            Happening::Disconnected { ending, told } => {
+            Happening::Disconnected { ending, told, silent_for } => {
+                let _ = silent_for;
                 self.run.reconnects.set(self.run.reconnects.get() + 1);
                 let code = ending.code.map_or_else(|| "no close frame".to_owned(), |code| code.to_string());
                 let going = told.as_ref().map_or("untold", |told| self.right_resume_points(told));
@@ -163,7 +164,7 @@ impl Player {
                 *self.run.endings.borrow_mut().entry(how).or_default() += 1;
             }
             Happening::Failed(why) => *self.run.last_failure.borrow_mut() = Some(why),
-            Happening::Connected | Happening::Live { .. } | Happening::Frame(_) => {}
+            Happening::Connected | Happening::Deferred { .. } | Happening::Live { .. } | Happening::Frame(_) => {}
         }
     }
 

@@ -1,9 +1,9 @@
 //! Hand-made histories: a good one passes, and each bad one is caught by the rule that it breaks.
 
-use hubbub_loadtest::client::Seen;
 use hubbub_loadtest::client::stamp::{self, Stamp};
+use hubbub_loadtest::client::{Change, Seen};
 use hubbub_loadtest::ledger::{Findings, Kind, Ledger, Rule};
-use hubbub_protocol::{ClientMessageId, ConversationId, Sequence};
+use hubbub_protocol::{ClientMessageId, ConversationId, Sequence, UserId};
 use proptest::prelude::*;
 
 const RUN: u32 = 7;
@@ -56,6 +56,7 @@ impl Story {
             sequence: Sequence::new(sequence),
             client_message_id: Some(told.id),
             stamp: None,
+            change: None,
             fingerprint: stamp::mix(told.content, sequence),
         }
     }
@@ -328,6 +329,55 @@ fn a_message_with_another_payload_is_caught() {
     told.content ^= 1;
     story.history(&[(&told, 2)]);
     caught(&story, Rule::NothingForeign);
+}
+
+/// Somebody is removed, and comes back if so; both readers and the history have it at `sequence`.
+fn change(story: &mut Story, change: Change, sequence: u64, readers: &[usize]) -> Seen {
+    let (conversation_id, sequence) = (story.id, Sequence::new(sequence));
+    let (client_message_id, stamp) = (None, None);
+    let fingerprint = sequence.get();
+    let seen = Seen { conversation_id, sequence, client_message_id, stamp, change: Some(change), fingerprint };
+    for reader in readers {
+        story.ledger.delivered(story.readers[*reader], &seen, false);
+    }
+    seen
+}
+
+#[test]
+fn members_only_a_message_after_its_senders_removal_is_caught_in_a_stream_and_in_the_history() {
+    let who = UserId::from_bytes([3; 16]);
+    for in_history in [true, false] {
+        let mut story = Story::new();
+        story.ledger.sender_is(0, who);
+        let told = story.send(0);
+        story.ack(&told, 3);
+        let readers: &[usize] = if in_history { &[] } else { &[0, 1] };
+        let left = change(&mut story, Change::Left(who), 2, readers);
+        if in_history {
+            story.ledger.history(0, &left);
+            let seen = story.seen(&told, 3);
+            story.ledger.history(0, &seen);
+        } else {
+            story.deliver_to_both(&told, 3);
+        }
+        caught(&story, Rule::NothingFromOutside);
+    }
+}
+
+#[test]
+fn members_only_who_joined_again_and_who_was_never_removed_may_send() {
+    let mut story = Story::new();
+    let who = UserId::from_bytes([3; 16]);
+    story.ledger.sender_is(0, who);
+    story.ledger.sender_is(1, UserId::from_bytes([4; 16]));
+    let (other, back) = (story.send(1), story.send(0));
+    story.ack(&other, 3);
+    story.ack(&back, 5);
+    change(&mut story, Change::Left(who), 2, &[0, 1]);
+    story.deliver_to_both(&other, 3);
+    change(&mut story, Change::Joined(who), 4, &[0, 1]);
+    story.deliver_to_both(&back, 5);
+    assert!(story.judge().is_clean(), "{:?}", story.judge().examples());
 }
 
 #[test]

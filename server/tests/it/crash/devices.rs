@@ -138,6 +138,7 @@ impl Sender {
             }
             // Of its own conversations a sender hears nothing; that a server comes and goes is the test.
             Happening::Heard { .. }
+            | Happening::Deferred { .. }
             | Happening::Frame(_)
             | Happening::Gap { .. }
             | Happening::Live { .. }
@@ -223,6 +224,7 @@ impl Follower {
             | Happening::Live { .. }
             | Happening::Acked { .. }
             | Happening::Refused { .. }
+            | Happening::Deferred { .. }
             | Happening::Frame(_)
             | Happening::Connected
             | Happening::Disconnected { .. }
