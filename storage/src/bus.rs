@@ -8,6 +8,8 @@
 //!
 //! [`local`] joins nodes inside one process: a lone node, or the many of a test. [`redis`] joins processes.
 
+#[cfg(any(feature = "conformance", feature = "redis"))]
+mod ear;
 pub mod local;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -50,10 +52,12 @@ pub enum BusEvent {
     },
     /// It carries: what is said from now on is heard, and every topic that is watched is watched again.
     Up,
-    /// It carries nothing for now. Nodes go on by themselves.
+    /// It carries nothing for now. Nodes go on by themselves. So it is, too, before the first [`BusEvent::Up`].
     Down,
-    /// Something may have been missed on any topic: compare heads. Comes after each [`BusEvent::Up`] but the first, and
-    /// when this node was too slow to take what it heard.
+    /// Something may have been missed on any topic: compare heads. Comes after each [`BusEvent::Up`] but the first (after
+    /// that one too, if a watch had been refused before it), when a topic whose watch was refused is watched after all, and
+    /// when this node was too slow to take what it heard; then nothing newer is heard before it. A node that slept while
+    /// it went down and up again may be told this alone.
     Missed,
 }
 
@@ -67,15 +71,16 @@ pub trait ClusterBus: Send + Sync + 'static {
     fn publish(&self, topic: Topic, body: Bytes);
 
     /// Listens to a topic; answered when the relay has confirmed it, so that whatever is said after the answer is heard
-    /// (or [`BusEvent::Missed`] comes). A topic stays watched over reconnects. [`Topic::Cluster`] and this node's own
-    /// are watched from the start.
+    /// (or [`BusEvent::Missed`] comes). A topic stays watched over reconnects, and watching it twice is watching it once.
+    /// [`Topic::Cluster`] and this node's own are watched from the start, and always.
     ///
     /// # Errors
     ///
-    /// `Unavailable` while the bus is down, within a second: the topic is noted all the same, and watched once it is up.
+    /// `Unavailable` while the bus is down, and within a second if the relay does not answer: the topic is noted all the
+    /// same, and [`BusEvent::Missed`] comes once it is watched. `Overloaded` if too many are watched: it is not noted.
     fn watch(&self, topic: Topic) -> BoxFuture<'static, StoreResult<()>>;
 
-    /// Listens to a topic no longer.
+    /// Listens to a topic no longer, however often it was watched.
     fn unwatch(&self, topic: Topic);
 
     /// Whether it carries, as far as is known: a probe that comes back says so.
@@ -85,10 +90,10 @@ pub trait ClusterBus: Send + Sync + 'static {
     fn is_alone(&self) -> bool;
 
     /// Counts one for this key in the cluster, and answers how many there were in its current window of this length;
-    /// `None` while that cannot be known.
+    /// `None`, within 50 ms, while that cannot be known. A node that is alone is never told: it counts for itself.
     fn count(&self, key: &[u8], window: Duration) -> BoxFuture<'static, Option<u64>>;
 
-    /// Says what is waiting to be said, for a second at the most, and ends.
+    /// Says what is waiting to be said, for a second at the most, and ends: so do the events, after those not taken yet.
     fn close(&self) -> BoxFuture<'static, ()>;
 }
 
