@@ -7,7 +7,7 @@ use hubbub_protocol::{ErrorBody, ErrorCode, SessionId, Timestamp};
 use hubbub_storage::families::sessions::{Session, Sessions as SessionRows};
 use hubbub_storage::records::{Expect, Row, Written};
 
-use super::{REFRESH_LIFE_MS, Sessions, Tokens};
+use super::{Logins, REFRESH_LIFE_MS, Tokens};
 use crate::refusal::{never_stored, refusal};
 use crate::tokens::{expired, invalid};
 
@@ -48,7 +48,7 @@ enum Standing {
     Unknown,
 }
 
-impl Sessions {
+impl Logins {
     /// New tokens for a refresh token.
     ///
     /// # Errors

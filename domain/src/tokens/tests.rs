@@ -9,6 +9,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use super::access::Refused;
 use super::{ACCESS_LIFE_MS, KeyRing};
 use crate::identity::Caller;
 
@@ -27,6 +28,14 @@ fn caller() -> Caller {
 
 fn keys() -> KeyRing {
     KeyRing::from_seed(&[42; 32])
+}
+
+fn verify(keys: &KeyRing, token: &str, now: Timestamp) -> Result<Caller, ErrorCode> {
+    keys.public_keys().verify(token, now).map_err(|refused| match refused {
+        // Of fixed keys, none other will come.
+        Refused::UnknownKey => ErrorCode::InvalidToken,
+        Refused::For(error) => error.code,
+    })
 }
 
 fn header(keys: &KeyRing) -> Value {
@@ -64,8 +73,7 @@ fn without(mut base: Value, name: &str) -> Value {
 
 fn assert_refused(keys: &KeyRing, forged: Vec<(String, String)>, code: ErrorCode) {
     for (name, token) in forged {
-        let answer = keys.verify(&token, NOW);
-        assert_eq!(answer.map_err(|error| error.code), Err(code), "{name}: {token}");
+        assert_eq!(verify(keys, &token, NOW), Err(code), "{name}: {token}");
     }
 }
 
@@ -73,16 +81,16 @@ fn assert_refused(keys: &KeyRing, forged: Vec<(String, String)>, code: ErrorCode
 fn our_own_tokens_are_taken_as_issued() {
     let keys = keys();
     let token = keys.issue(&caller(), NOW).unwrap();
-    assert_eq!(keys.verify(&token, NOW), Ok(caller()));
-    assert_eq!(keys.verify(&signed(&keys, &header(&keys), &claims()), NOW), Ok(caller()), "the table's base is good");
+    assert_eq!(verify(&keys, &token, NOW), Ok(caller()));
+    assert_eq!(verify(&keys, &signed(&keys, &header(&keys), &claims()), NOW), Ok(caller()), "the table's base is good");
     assert!(token.len() < 600, "{}", token.len());
 }
 
 #[test]
 fn the_same_seed_gives_the_same_keys() {
     let token = keys().issue(&caller(), NOW).unwrap();
-    assert_eq!(keys().verify(&token, NOW), Ok(caller()));
-    assert!(KeyRing::from_seed(&[43; 32]).verify(&token, NOW).is_err());
+    assert_eq!(verify(&keys(), &token, NOW), Ok(caller()));
+    assert!(verify(&KeyRing::from_seed(&[43; 32]), &token, NOW).is_err());
     assert_ne!(KeyRing::generate().unwrap().key_id, KeyRing::generate().unwrap().key_id);
 }
 
@@ -144,14 +152,14 @@ fn claims_that_are_missing_or_of_another_type_or_meaning_are_refused() {
 fn a_token_whose_time_is_over_says_so_and_only_then() {
     let keys = keys();
     let token = keys.issue(&caller(), NOW).unwrap();
-    let at = |ms| keys.verify(&token, NOW.plus_ms(ms)).map(|_| ()).map_err(|error| error.code);
+    let at = |ms| verify(&keys, &token, NOW.plus_ms(ms)).map(|_| ());
     assert_eq!(at(ACCESS_LIFE_MS + 4_999), Ok(()), "within the leeway of 5 s");
     assert_eq!(at(ACCESS_LIFE_MS + 5_000), Err(ErrorCode::ExpiredToken));
     assert_eq!(at(-5_000), Ok(()), "within the leeway of 5 s");
     assert_eq!(at(-6_000), Err(ErrorCode::InvalidToken), "from the future");
     // Expired and forged is forged: nobody learns that it was good once.
     let other = KeyRing::from_seed(&[1; 32]).issue(&caller(), NOW).unwrap();
-    let answer = keys.verify(&other, NOW.plus_ms(ACCESS_LIFE_MS * 2)).map_err(|error| error.code);
+    let answer = verify(&keys, &other, NOW.plus_ms(ACCESS_LIFE_MS * 2));
     assert_eq!(answer, Err(ErrorCode::InvalidToken));
 }
 
@@ -163,7 +171,7 @@ fn signatures_that_are_not_ours_are_refused() {
     let (message, signature) = good.rsplit_once('.').unwrap();
     let (head, body) = message.split_once('.').unwrap();
     let other = KeyRing::from_seed(&[1; 32]);
-    let public = keys.verifying.try_get_as_bytes().unwrap();
+    let public = keys.public_keys().find(&keys.key_id).unwrap().decoding().try_get_as_bytes().unwrap();
     let hs = |key: &[u8]| {
         let message = format!("{}.{body}", encode(&with(header(&keys), "alg", json!("HS256"))));
         let mark = Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(&message).finalize();
@@ -218,7 +226,7 @@ fn no_single_changed_character_of_a_token_is_taken() {
     for place in 0..good.len() {
         let other = if good.as_bytes()[place] == b'A' { "B" } else { "A" };
         let forged = format!("{}{other}{}", &good[..place], &good[place + 1..]);
-        assert!(keys.verify(&forged, NOW).is_err(), "changed at {place}");
+        assert!(verify(&keys, &forged, NOW).is_err(), "changed at {place}");
     }
 }
 
@@ -232,4 +240,18 @@ fn refresh_tokens_say_what_they_were_made_for() {
         assert_eq!(keys.refresh_token(session, generation), token, "the same successor for a retry");
     }
     assert_eq!(keys.read_refresh_token(&keys.issue(&caller(), NOW).unwrap()), None);
+}
+
+#[test]
+fn a_ring_that_accepts_another_seed_takes_what_that_gave_and_gives_its_own() {
+    let (old, new) = (KeyRing::from_seed(&[1; 32]), KeyRing::from_seed(&[2; 32]).accepting(&[1; 32]));
+    let (session, token) = (SessionId::from_bytes([5; 16]), old.issue(&caller(), NOW).unwrap());
+    assert_eq!(verify(&new, &token, NOW), Ok(caller()));
+    assert_eq!(new.read_refresh_token(&old.refresh_token(session, 7)), Some((session, 7)));
+    assert_eq!(verify(&old, &new.issue(&caller(), NOW).unwrap(), NOW), Err(ErrorCode::InvalidToken), "its own key");
+    assert_eq!(old.read_refresh_token(&new.refresh_token(session, 7)), None, "its own mark");
+    assert_eq!(new.public_keys().key_ids().collect::<Vec<_>>(), [new.key_id.as_str(), &old.key_id]);
+    let third = KeyRing::from_seed(&[3; 32]);
+    assert_eq!(verify(&new, &third.issue(&caller(), NOW).unwrap(), NOW), Err(ErrorCode::InvalidToken));
+    assert_eq!(new.read_refresh_token(&third.refresh_token(session, 7)), None);
 }
