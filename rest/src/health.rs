@@ -69,6 +69,7 @@ fn obstacles(state: &RestState) -> Vec<(ErrorCode, &'static str)> {
     }
     match state.services().store.engine.health() {
         Health::Ready => {}
+        Health::Unreachable(_) => obstacles.push((ErrorCode::StoreUnavailable, "store_unreachable")),
         Health::Stopped(_) => obstacles.push((ErrorCode::StoreUnavailable, "store_stopped")),
     }
     obstacles

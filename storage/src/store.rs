@@ -13,6 +13,8 @@ use crate::records::Records;
 pub enum Health {
     /// It reads and writes.
     Ready,
+    /// It cannot be reached now; it goes on by itself when it can be. Calls are answered `Unavailable` or `Unknown`.
+    Unreachable(Reason),
     /// It has stopped for good; the process should end with this as its last word.
     Stopped(Reason),
 }

@@ -26,8 +26,8 @@ impl Life {
     /// Refuses once the store is closed or has stopped.
     pub(super) fn check(&self) -> StoreResult<()> {
         match self.health() {
-            Health::Ready => Ok(()),
             Health::Stopped(reason) => Err(StoreError::Stopped(reason)),
+            Health::Ready | Health::Unreachable(_) => Ok(()),
         }
     }
 
