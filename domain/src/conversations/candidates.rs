@@ -89,6 +89,23 @@ impl Conversations {
         }
     }
 
+    /// The conversations that were put on the person's list, or put there anew, since a moment.
+    ///
+    /// # Errors
+    ///
+    /// As the store's reads.
+    pub async fn candidates_since(&self, user: UserId, since: Timestamp) -> StoreResult<Vec<ConversationId>> {
+        let (mut found, mut after): (_, Option<ConversationId>) = (Vec::new(), None);
+        loop {
+            let page = self.memberships.list(&user, after.as_ref(), LIST_PAGE).await?;
+            after = page.last().map(|row| row.sort);
+            found.extend(page.iter().filter(|row| row.value.since >= since).map(|row| row.sort));
+            if page.len() < LIST_PAGE || found.len() > self.max_per_user {
+                return Ok(found);
+            }
+        }
+    }
+
     /// Whether the person can be in this conversation besides their others: one page for whom has few.
     async fn check_room(&self, user: UserId, id: ConversationId) -> Result<(), ErrorBody> {
         let held = self.candidates(user).await.map_err(|error| never_stored(&error))?;
