@@ -11,6 +11,7 @@ pub mod stamp;
 
 mod conversations;
 mod link;
+mod options;
 mod sends;
 mod tcp;
 mod wire;
@@ -27,7 +28,7 @@ use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, Sequence};
 use self::conversations::Conversations;
 pub use self::conversations::Step;
 use self::link::Link;
-pub use self::link::{Following, Options};
+pub use self::options::{Following, Options};
 use self::sends::Sends;
 use self::socket::Ending;
 pub use self::wire::{Change, Seen};

@@ -14,8 +14,8 @@ use hubbub_protocol::{ClientMessageId, ConversationId, Sequence, UserId};
 use self::outside::Outside;
 pub use self::rules::{Findings, Kind, Rule, Violation};
 use self::stream::Stream;
-use crate::client::Seen;
 use crate::client::stamp::{self, Stamp};
+use crate::client::{Change, Seen};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
@@ -85,6 +85,8 @@ pub struct Counts {
     pub delivered: u64,
     /// Of these, from a replay.
     pub replayed: u64,
+    /// Removals of members, in the histories.
+    pub removals: u64,
 }
 
 impl Counts {
@@ -245,6 +247,7 @@ impl Ledger {
     /// is none at all, [`Ledger::history_ends`].
     pub fn history(&mut self, conversation: usize, seen: &Seen) {
         let author = self.author(seen);
+        self.counts.removals += u64::from(matches!(seen.change, Some(Change::Left(_))));
         let Some(log) = self.logs.get_mut(conversation) else { return };
         log.outside.passes(seen, author, &mut self.findings);
         let (last, sequence) = (log.history_head.unwrap_or(log.base), seen.sequence.get());

@@ -19,6 +19,7 @@ pub mod options;
 pub mod pacer;
 pub mod report;
 pub mod scenario;
+pub mod signs;
 
 mod progress;
 mod run;

@@ -1,10 +1,16 @@
 //! What every scenario can be told on the command line.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use hubbub_protocol::codec::Format;
+
+use crate::signs::Signs;
+
+/// A silent server is left after this long, where there are others.
+const SILENCE_OF_MANY_MS: u64 = 3_000;
 
 /// The spelling of frames that clients choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -34,6 +40,16 @@ pub struct Common {
     /// Where the servers are; several, separated by commas, share the clients.
     #[arg(long, value_name = "URL", value_delimiter = ',', default_value = "http://127.0.0.1:8080")]
     pub url: Vec<String>,
+    /// Where REST is served, if not there; several, separated by commas.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub rest: Vec<String>,
+    /// Where the servers tell their counters at `/metrics`, if not there; several, separated by commas.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub metrics: Vec<String>,
+    /// A server that does not answer for so many milliseconds is left for the next. With one server alone clients do
+    /// not ask, and leave after a minute without a word; with several the default is 3,000.
+    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(100..=60_000))]
+    pub silence: Option<u64>,
     /// How long is measured.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: u64,
@@ -61,12 +77,21 @@ pub struct Common {
     /// The size of a message's payload, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = payload_size)]
     pub payload: usize,
+    /// What others may see of the run while it goes on.
+    #[arg(skip)]
+    pub signs: Arc<Signs>,
 }
 
 impl Common {
     /// How long is measured.
     pub const fn measured(&self) -> Duration {
         Duration::from_secs(self.seconds)
+    }
+
+    /// After how long a silent server is left.
+    pub fn silence(&self) -> Option<Duration> {
+        let of_many = (self.url.len() > 1).then_some(SILENCE_OF_MANY_MS);
+        self.silence.or(of_many).map(Duration::from_millis)
     }
 
     /// How long it runs before.

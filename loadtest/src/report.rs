@@ -62,6 +62,24 @@ pub struct Report {
     pub replayed: u64,
     /// Sockets that were lost and opened again.
     pub reconnects: u64,
+    /// Sends that were not taken for now, or of which nobody knew, by code; each was repeated.
+    pub deferred: std::collections::BTreeMap<String, u64>,
+    /// Of the clients that lost their node, the longest time of each until it was live again in all conversations.
+    pub gap_us: Option<Percentiles>,
+    /// How many lost it.
+    pub clients_cut: u64,
+    /// The most logins after the first in any 100 ms: how much of a herd came back.
+    pub reconnects_in_100_ms: u64,
+    /// As `deliver_us`, live events whose sender is on another node.
+    pub deliver_cross_us: Option<Percentiles>,
+    /// As `deliver_us`, live events whose sender is on the same node.
+    pub deliver_same_us: Option<Percentiles>,
+    /// What each node did, as its clients saw it.
+    pub nodes: Vec<Node>,
+    /// Who was told to be there, against who was.
+    pub presence: Option<Presence>,
+    /// What the servers counted themselves.
+    pub counters: Option<Counters>,
     /// How the generator did.
     pub generator: Generator,
     /// What else a scenario measured, by name.
@@ -97,6 +115,51 @@ pub struct Server {
     pub descriptors: Option<u64>,
     /// Its CPU in the measured time, in hundredths of one core.
     pub cpu_percent: Option<f64>,
+}
+
+/// One node, as its clients saw it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Node {
+    /// Where it is.
+    pub url: String,
+    /// Sockets that were opened there.
+    pub logins: u64,
+    /// Of these, those that were lost there.
+    pub lost: u64,
+    /// Acks that came from there.
+    pub acked: u64,
+    /// Events that came from there.
+    pub delivered: u64,
+}
+
+/// Presence, when nobody came or went any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Presence {
+    /// Pairs of somebody who is there and somebody whom they know.
+    pub pairs: u64,
+    /// Told to be there, and is not.
+    pub ghosts: u64,
+    /// There, and not told.
+    pub unseen: u64,
+    /// After how long there was no mistake left, in milliseconds; null if one was left.
+    pub right_after_ms: Option<u64>,
+}
+
+/// What the servers counted during the run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Counters {
+    /// Conditional writes to the CQL store.
+    pub lwts: Option<u64>,
+    /// The same for each acked message.
+    pub lwts_per_message: Option<f64>,
+    /// Bytes to and from Redis for each acked message.
+    pub redis_bytes_per_message: Option<f64>,
+    /// Outcomes that the store did not know at first.
+    pub unknown_outcomes: Option<u64>,
+    /// Acts that one node had another decide.
+    pub forwarded: Option<u64>,
+    /// Every counter of theirs, by name, over all labels and servers.
+    pub all: std::collections::BTreeMap<String, u64>,
 }
 
 /// The bare program of a scenario.
@@ -182,6 +245,7 @@ impl fmt::Display for Report {
         writeln!(f, "  rates      {} sends/s  {} deliveries/s", number(self.send_rate), number(self.delivery_rate))?;
         writeln!(f, "  ack        {}", latencies(self.ack_us))?;
         writeln!(f, "  deliver    {}", latencies(self.deliver_us))?;
+        self.write_cluster(f)?;
         let server = &self.server;
         writeln!(
             f,
@@ -214,6 +278,44 @@ impl fmt::Display for Report {
         }
         for violation in &self.violations {
             writeln!(f, "  {} broken ({:?}): {}", violation.promise, violation.rule, violation.what)?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    /// What only several nodes, or servers that come and go, make interesting.
+    fn write_cluster(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.deliver_cross_us.is_some() {
+            writeln!(f, "    across   {}", latencies(self.deliver_cross_us))?;
+            writeln!(f, "    within   {}", latencies(self.deliver_same_us))?;
+        }
+        for node in self.nodes.iter().filter(|_| self.nodes.len() > 1) {
+            let Node { url, logins, lost, acked, delivered } = node;
+            writeln!(f, "  node       {url}  logins {logins}  lost {lost}  acked {acked}  delivered {delivered}")?;
+        }
+        if self.clients_cut > 0 {
+            writeln!(f, "  gaps       {} clients: {}", self.clients_cut, latencies(self.gap_us))?;
+            writeln!(f, "             at most {} reconnects in 100 ms", self.reconnects_in_100_ms)?;
+        }
+        for (code, count) in &self.deferred {
+            writeln!(f, "  deferred   {count} with {code}")?;
+        }
+        if let Some(presence) = self.presence {
+            let Presence { pairs, ghosts, unseen, right_after_ms } = presence;
+            let after = right_after_ms.map_or_else(|| "never".to_owned(), |ms| format!("after {ms} ms"));
+            writeln!(f, "  presence   {pairs} pairs right {after}  ghosts {ghosts}  unseen {unseen}")?;
+        }
+        if let Some(counters) = self.counters.as_ref().filter(|counters| counters.lwts.is_some()) {
+            writeln!(
+                f,
+                "  counters   {} LWTs, {} a message  Redis {} bytes a message  unknown {}  forwarded {}",
+                whole(counters.lwts),
+                number(counters.lwts_per_message),
+                number(counters.redis_bytes_per_message),
+                whole(counters.unknown_outcomes),
+                whole(counters.forwarded)
+            )?;
         }
         Ok(())
     }

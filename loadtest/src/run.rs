@@ -3,9 +3,12 @@
 //! Everything runs on one thread, so that nothing is locked and the generator is one core at the most; what stands in
 //! cells is touched between awaits only. More load than one core makes comes from more processes.
 
+mod counters;
 mod crew;
+mod nodes;
 mod people;
 mod player;
+mod presence;
 mod summary;
 
 use std::cell::{Cell, RefCell};
@@ -24,10 +27,14 @@ use crate::measure::{Clock, Latencies};
 use crate::options::Common;
 use crate::pacer::Lag;
 use crate::progress::{EVERY, Phase};
+use crate::signs::Signs;
 
+use self::counters::Look;
 pub(crate) use self::crew::Crew;
+use self::nodes::Nodes;
 pub(crate) use self::people::{Conversation, People};
 pub(crate) use self::player::{Order, Part, Player};
+pub(crate) use self::presence::Presence;
 
 /// Sockets that are being opened at one time: enough to keep two cores busy, few enough for any listen queue.
 const OPENING_MAX: usize = 128;
@@ -47,6 +54,11 @@ struct Window {
 pub(crate) struct Run {
     pub(crate) common: Common,
     pub(crate) targets: Arc<[Target]>,
+    /// Where REST is served.
+    pub(crate) rest: Arc<[Target]>,
+    /// Where counters are told.
+    metrics: Vec<Target>,
+    pub(crate) signs: Arc<Signs>,
     pub(crate) clock: Clock,
     /// Tells this run's accounts and messages from those of others.
     number: u32,
@@ -61,6 +73,13 @@ pub(crate) struct Run {
     live: Cell<u64>,
     reconnects: Cell<u64>,
     withheld: Cell<u64>,
+    nodes: RefCell<Nodes>,
+    /// Who is there and who was told so, in scenarios that ask.
+    pub(crate) presence: RefCell<Option<Presence>>,
+    /// The servers' counters before, and after.
+    looks: RefCell<(Option<Look>, Option<Look>)>,
+    /// Sends that were not taken for now, by the code of the refusal.
+    deferred: RefCell<BTreeMap<String, u64>>,
     /// How sockets ended, by close code and reason.
     pub(crate) endings: RefCell<BTreeMap<String, u64>>,
     last_failure: RefCell<Option<String>>,
@@ -70,15 +89,17 @@ pub(crate) struct Run {
 impl Run {
     /// Prepares a run.
     pub(crate) async fn new(common: &Common) -> anyhow::Result<Rc<Self>> {
-        let mut targets = Vec::new();
-        for url in &common.url {
-            targets.push(Target::resolve(url).await?);
-        }
+        let targets = resolve(&common.url).await?;
+        let rest = if common.rest.is_empty() { targets.clone() } else { resolve(&common.rest).await? };
+        let metrics = if common.metrics.is_empty() { targets.clone() } else { resolve(&common.metrics).await? };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let number = since.subsec_nanos() ^ u32::try_from(since.as_secs() & 0xffff_ffff).unwrap_or(0).rotate_left(7);
         Ok(Rc::new(Self {
             common: common.clone(),
             targets: targets.into(),
+            rest: rest.into(),
+            metrics,
+            signs: Arc::clone(&common.signs),
             clock: Clock::start(),
             number,
             ledger: RefCell::new(Ledger::new(number)),
@@ -91,6 +112,10 @@ impl Run {
             live: Cell::new(0),
             reconnects: Cell::new(0),
             withheld: Cell::new(0),
+            nodes: RefCell::new(Nodes::new(&common.url)),
+            presence: RefCell::default(),
+            looks: RefCell::default(),
+            deferred: RefCell::default(),
             endings: RefCell::default(),
             last_failure: RefCell::default(),
             doors: Semaphore::new(OPENING_MAX),
@@ -99,7 +124,7 @@ impl Run {
 
     /// Whether the servers are on this machine, at its first loopback address: then sockets can come from others of them.
     pub(crate) fn is_local(&self) -> bool {
-        self.targets.iter().all(|target| target.address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST))
+        self.targets.iter().chain(self.rest.iter()).all(|target| target.address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
     /// An address of its own for each person, if the server is on this machine: it counts logins by address, and the
@@ -152,6 +177,14 @@ impl Run {
         text
     }
 
+    /// Measures for as long as something goes on, which has about so many steps or seconds.
+    pub(crate) async fn measure<T>(&self, name: &'static str, steps: u64, work: impl Future<Output = T>) -> T {
+        self.begin_measuring();
+        let done = self.watch(Phase::begin(name, steps), work).await;
+        self.end_measuring();
+        done
+    }
+
     /// Shows the rates for as long as something else goes on.
     async fn watch<T>(&self, phase: Phase, work: impl Future<Output = T>) -> T {
         let began = Instant::now();
@@ -169,6 +202,14 @@ impl Run {
             never = show => never,
         }
     }
+}
+
+async fn resolve(urls: &[String]) -> anyhow::Result<Vec<Target>> {
+    let mut targets = Vec::new();
+    for url in urls {
+        targets.push(Target::resolve(url).await?);
+    }
+    Ok(targets)
 }
 
 /// So many of something by so much of something.

@@ -4,9 +4,13 @@
 //! line are its own `Args` and the options that all share.
 
 mod ack;
+mod busy_room;
 mod chatter;
+mod cluster;
 mod fan_out;
 mod idle_crowd;
+mod presence;
+mod removals;
 mod slow_reader;
 
 use clap::Subcommand;
@@ -28,7 +32,7 @@ macro_rules! scenarios {
                     args: $module::Args,
                     /// The shared options.
                     #[command(flatten)]
-                    common: Common,
+                    common: Box<Common>,
                 },
             )*
         }
@@ -38,7 +42,7 @@ macro_rules! scenarios {
             pub const LIST: &'static [(&'static str, &'static str)] = &[$(($word, concat!($($doc, " ",)*)),)*];
 
             /// The shared options.
-            pub const fn common(&self) -> &Common {
+            pub fn common(&self) -> &Common {
                 match self { $(Self::$name { common, .. } => common,)* }
             }
 
@@ -57,12 +61,20 @@ macro_rules! scenarios {
 scenarios! {
     /// Sends as fast as acks come back, from many senders: durable sends a second, and the server's CPU for each.
     Ack in ack = "ack",
+    /// One conversation, many senders over all nodes: what a message costs the store.
+    BusyRoom in busy_room = "busy_room",
     /// Many small conversations in which everybody sends and reads, at a fixed rate.
     Chatter in chatter = "chatter",
+    /// Rooms whose members sit on different nodes: the load under which nodes are broken.
+    Cluster in cluster = "cluster",
     /// A few senders in large rooms: deliveries a second, and the server's CPU for each.
     FanOut in fan_out = "fan_out",
     /// Many sockets that do nothing, each with one conversation: what each costs.
     IdleCrowd in idle_crowd = "idle_crowd",
+    /// People come and go over the nodes: everybody is told rightly who is there.
+    Presence in presence = "presence",
+    /// A member is removed and taken in again while they send from several nodes, thousands of times.
+    Removals in removals = "removals",
     /// Some of a room stop reading: they are cut and come back, and the others do not notice.
     SlowReader in slow_reader = "slow_reader",
 }

@@ -12,15 +12,14 @@ use hubbub_protocol::frame::Cursor;
 use hubbub_protocol::frame::client::{AuthRenew, MessageSend, Ping};
 use hubbub_protocol::frame::close::{CloseAction, CloseCode};
 use hubbub_protocol::frame::server::GoingAway;
-use hubbub_protocol::{ConversationId, Payload, limits};
+use hubbub_protocol::{ConversationId, Payload};
 use serde::Serialize;
 use tokio::time::Sleep;
 
 use super::ClientError;
-use super::account::Account;
-use super::http::Target;
+use super::options::{Following, Options};
 use super::sends::Pending;
-use super::socket::{Ending, RawIncoming, Socket, SocketOptions};
+use super::socket::{Ending, RawIncoming, Socket};
 use super::stamp::mix;
 use super::wire::{self, Glance};
 
@@ -37,50 +36,6 @@ const SILENCE: Duration = Duration::from_mins(1);
 const LOOKS: u32 = 3;
 /// Frames read in a row before what is to be written goes first.
 const READS_IN_A_ROW: u32 = 64;
-
-/// Which conversations a client listens to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Following {
-    /// All of its person's.
-    All,
-    /// None: it only sends.
-    Nothing,
-}
-
-/// How a client is made.
-#[derive(Clone)]
-pub struct Options {
-    /// Whose device it is.
-    pub account: Arc<Account>,
-    /// Where to connect: the first, and on every loss the next.
-    pub targets: Arc<[Target]>,
-    /// How.
-    pub socket: SocketOptions,
-    /// Which conversations it listens to.
-    pub following: Following,
-    /// Sends that may wait for their ack; at most [`limits::MAX_COMMANDS_IN_FLIGHT`] make sense.
-    pub max_in_flight: usize,
-    /// A server that does not answer within this time is taken for dead; with none it is never asked, and taken for
-    /// dead after a minute without a word.
-    pub silence: Option<Duration>,
-    /// For the jitter of its pauses, and which server is the first.
-    pub seed: u64,
-}
-
-impl Options {
-    /// A device of this account at this server, with the defaults.
-    pub fn new(account: Arc<Account>, target: Target) -> Self {
-        Self {
-            account,
-            targets: Arc::new([target]),
-            socket: SocketOptions::default(),
-            following: Following::All,
-            max_in_flight: limits::MAX_COMMANDS_IN_FLIGHT,
-            silence: None,
-            seed: 1,
-        }
-    }
-}
 
 type Opening = Pin<Box<dyn Future<Output = Result<(Box<Socket>, u64), ClientError>> + Send>>;
 type Leaving = Pin<Box<dyn Future<Output = ()> + Send>>;

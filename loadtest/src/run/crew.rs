@@ -9,10 +9,12 @@ use anyhow::{Context as _, bail};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::presence::Mistakes;
 use super::{Conversation, Order, Part, Player, Run, people};
 use crate::pacer::{Pacer, Schedule, Spread};
 use crate::progress::Phase;
-use crate::report::Report;
+use crate::report::{Presence, Report};
+use crate::signs::Stage;
 
 /// Orders that one player can have waiting: at 100 sends a second, 40 s of a server that is away. A send beyond is
 /// withheld, and counted.
@@ -21,6 +23,9 @@ pub(super) const ORDERS_MAX: usize = 4_096;
 const OPENING_DEADLINE: Duration = Duration::from_mins(2);
 /// After everything was seen, this long is waited for what must not come.
 const AFTERMATH: Duration = Duration::from_millis(300);
+
+/// Within this time after the last coming and going presence must be right.
+const PRESENCE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The players of a run, and the ways to order them about.
 pub(crate) struct Crew {
@@ -57,7 +62,25 @@ impl Crew {
             phase.at(self.run.live.get());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        let look = self.run.look().await;
+        self.run.looks.borrow_mut().0 = look;
+        self.run.signs.reach(Stage::Running);
         Ok(())
+    }
+
+    /// Waits, for a bounded time, until everybody is told rightly who is there, and says how that went.
+    pub(crate) async fn introduce(&self) -> Option<Presence> {
+        let began = Instant::now();
+        loop {
+            let mistakes = self.run.presence.borrow().as_ref()?.mistakes();
+            let is_right = mistakes.ghosts + mistakes.unseen == 0;
+            if is_right || began.elapsed() > PRESENCE_DEADLINE {
+                let after = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let Mistakes { pairs, ghosts, unseen } = mistakes;
+                return Some(Presence { pairs, ghosts, unseen, right_after_ms: is_right.then_some(after) });
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Gives an order; `false` if the player has too many waiting.
@@ -143,8 +166,12 @@ impl Crew {
 
     /// Drains, compares with the histories, judges, and writes the report.
     pub(crate) async fn finish(self, scenario: &str, conversations: &[Conversation]) -> anyhow::Result<Report> {
-        self.drain().await;
         let run = Rc::clone(&self.run);
+        run.signs.reach(Stage::Settling);
+        let presence = self.introduce().await;
+        self.drain().await;
+        run.looks.borrow_mut().1 = run.look().await;
+        run.signs.reach(Stage::Comparing);
         let mut report =
             Report { scenario: scenario.to_owned(), valid: true, clients: self.len() as u64, ..Report::default() };
         if let Err(error) = people::read_histories(&run, conversations).await {
@@ -153,6 +180,10 @@ impl Crew {
         self.dismiss().await?;
         let findings = run.ledger.borrow().judge();
         run.report(&mut report, &findings);
+        report.presence = presence;
+        if let Some(Presence { ghosts, unseen, right_after_ms: None, .. }) = presence {
+            report.invalid(format!("presence is wrong after 10 s: {ghosts} ghosts, {unseen} unseen"));
+        }
         Ok(report)
     }
 }

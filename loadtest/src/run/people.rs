@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -15,6 +16,9 @@ use crate::progress::Phase;
 
 /// Requests that are made at one time. Registration costs the server a password hash each, on every core it has.
 const AT_ONCE: usize = 8;
+
+/// A server of several gets this long at least to open a socket.
+const OPENING_MIN: Duration = Duration::from_secs(3);
 
 /// A conversation of the run.
 #[derive(Debug, Clone)]
@@ -43,9 +47,8 @@ impl People {
                 let phase = &phase;
                 async move {
                     let email = format!("lt-{:08x}-{person}@load.test", run.number);
-                    let target = run.targets.get(person % run.targets.len()).context("no server is named")?;
                     let name = format!("Load {person}");
-                    let account = Account::register(target, run.source(person), &email, &name).await;
+                    let account = Account::register_at(&run.rest, person, run.source(person), &email, &name).await;
                     phase.step();
                     anyhow::Ok(Arc::new(account.with_context(|| format!("{email} could not be registered"))?))
                 }
@@ -100,7 +103,11 @@ impl People {
         let target = self.run.targets.first()?.clone();
         let mut options = Options::new(account, target);
         options.targets = Arc::clone(&self.run.targets);
+        options.silence = self.run.common.silence();
         options.socket = SocketOptions { format: self.run.common.format.of(socket), ..SocketOptions::default() };
+        if let Some(silence) = options.silence {
+            options.socket.deadline = options.socket.deadline.min(silence.max(OPENING_MIN));
+        }
         options.seed = self.run.common.seed.wrapping_add(socket as u64);
         Some(options)
     }

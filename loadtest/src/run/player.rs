@@ -1,18 +1,21 @@
 //! One player: a client, the orders it gets, and the ledger that it tells of everything.
 //!
-//! One task a player. Its queue of orders is bounded; whoever orders too much is told.
+//! One task a player, whose comings and goings are counted by node. Its queue of orders is bounded; whoever orders too much is told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hubbub_protocol::frame::server::GoingAway;
-use hubbub_protocol::{ClientMessageId, Sequence};
+use hubbub_protocol::frame::server::{GoingAway, ServerFrame};
+use hubbub_protocol::{ClientMessageId, Sequence, UserId};
 use tokio::sync::mpsc;
 
-use super::{Conversation, Run};
+use super::{Conversation, Presence, Run};
 use crate::client::{Client, Following, Happening, Options, Seen, Via};
+
+/// The most members of a conversation in which presence is told.
+const SMALL: usize = 50;
 
 /// What a player can be told to do.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +31,10 @@ pub(crate) enum Order {
     Begin,
     /// Stop reading for so long.
     Pause(Duration),
+    /// Go home.
+    Leave,
+    /// Come back, to the next node.
+    Return,
 }
 
 /// Who a player is.
@@ -60,6 +67,14 @@ pub(crate) struct Player {
     /// Where the next send of its own goes.
     turn: usize,
     was_live: bool,
+    is_live: bool,
+    /// Where it is connected, or was last.
+    node: Option<usize>,
+    /// Since when it is without a node, and the longest that it ever was.
+    cut_ns: Option<u64>,
+    longest_gap_ns: Option<u64>,
+    /// Its number among those who are told who is there.
+    told: Option<usize>,
 }
 
 enum Turn {
@@ -70,9 +85,16 @@ enum Turn {
 impl Player {
     pub(crate) fn new(run: Rc<Run>, part: Part, orders: mpsc::Receiver<Order>) -> Self {
         let listens = part.options.following == Following::All;
+        let user_id = part.options.account.user_id;
+        let told = run.presence.borrow_mut().as_mut().filter(|_| listens).map(|presence| {
+            let small = part.conversations.iter().filter(|conversation| conversation.members.len() <= SMALL);
+            let neighbours = small.flat_map(|conversation| conversation.members.iter().map(|account| account.user_id));
+            presence.enter(user_id, neighbours.collect::<HashSet<UserId>>())
+        });
         let mut client = Client::new(part.options);
         let mut ledger = run.ledger.borrow_mut();
         let sender = ledger.sender();
+        ledger.sender_is(sender, user_id);
         let seats = part.conversations.iter().map(|conversation| {
             client.hold(conversation.id, conversation.base);
             let stream = listens.then(|| ledger.reader(conversation.number));
@@ -81,7 +103,23 @@ impl Player {
         let seats = seats.collect();
         drop(ledger);
         let (depth, timed) = (part.depth, part.timed);
-        Self { run, client, sender, seats, orders, intended: HashMap::new(), depth, timed, turn: 0, was_live: false }
+        Self {
+            run,
+            client,
+            sender,
+            seats,
+            orders,
+            intended: HashMap::new(),
+            depth,
+            timed,
+            turn: 0,
+            was_live: false,
+            is_live: false,
+            node: None,
+            cut_ns: None,
+            longest_gap_ns: None,
+            told,
+        }
     }
 
     /// Plays until nobody orders any more.
@@ -91,7 +129,9 @@ impl Player {
         let mut door = run.doors.acquire().await.ok();
         loop {
             match self.turn().await {
-                Turn::Order(None) => return self.client.close().await,
+                Turn::Order(None) => return self.go_home().await,
+                Turn::Order(Some(Order::Leave)) => self.leave(),
+                Turn::Order(Some(Order::Return)) => self.client.come_back(),
                 Turn::Order(Some(Order::Pause(time))) => tokio::time::sleep(time).await,
                 Turn::Order(Some(Order::Send { slot, intended_ns })) => {
                     run.lag.borrow_mut().record(intended_ns, run.clock.now_ns());
@@ -104,11 +144,54 @@ impl Player {
                 }
                 Turn::Happening(happening) => self.happened(happening),
             }
-            if !self.was_live && self.client.is_live() {
-                self.was_live = true;
+            if !self.is_live && self.client.is_live() {
                 drop(door.take());
-                run.live.set(run.live.get() + 1);
+                self.now_live();
             }
+        }
+    }
+
+    fn now_live(&mut self) {
+        self.is_live = true;
+        if !std::mem::replace(&mut self.was_live, true) {
+            self.run.live.set(self.run.live.get() + 1);
+        }
+        self.run.signs.one_live();
+        self.end_gap();
+    }
+
+    fn no_longer_live(&mut self) {
+        if std::mem::replace(&mut self.is_live, false) {
+            self.run.signs.one_not_live();
+        }
+    }
+
+    fn end_gap(&mut self) {
+        if let Some(cut_ns) = self.cut_ns.take() {
+            let gap_ns = self.run.clock.now_ns().saturating_sub(cut_ns);
+            self.longest_gap_ns = self.longest_gap_ns.max(Some(gap_ns));
+        }
+    }
+
+    /// Leaves as one who means to: that is no gap.
+    fn leave(&mut self) {
+        self.no_longer_live();
+        self.cut_ns = None;
+        self.client.leave();
+        self.tell_presence(Presence::went);
+    }
+
+    async fn go_home(mut self) {
+        self.end_gap();
+        if let Some(gap_ns) = self.longest_gap_ns {
+            self.run.nodes.borrow_mut().longest_gap(gap_ns);
+        }
+        self.client.close().await;
+    }
+
+    fn tell_presence(&self, what: impl FnOnce(&mut Presence, usize)) {
+        if let (Some(presence), Some(number)) = (self.run.presence.borrow_mut().as_mut(), self.told) {
+            what(presence, number);
         }
     }
 
@@ -155,8 +238,19 @@ impl Player {
                     self.run.ledger.borrow_mut().gap(stream, gap.from, gap.to);
                 }
             }
+            Happening::Connected => self.connected(),
+            Happening::Deferred { error } => {
+                self.run.signs.one_deferred();
+                *self.run.deferred.borrow_mut().entry(error.code.to_string()).or_default() += 1;
+                *self.run.last_failure.borrow_mut() = Some(error.to_string());
+            }
+            Happening::Frame(frame) => {
+                if let ServerFrame::PresenceNotice(notice) = *frame {
+                    self.tell_presence(|presence, number| presence.told(number, notice.user_id, notice.status));
+                }
+            }
             Happening::Disconnected { ending, told, silent_for } => {
-                let _ = silent_for;
+                self.cut(silent_for);
                 self.run.reconnects.set(self.run.reconnects.get() + 1);
                 let code = ending.code.map_or_else(|| "no close frame".to_owned(), |code| code.to_string());
                 let going = told.as_ref().map_or("untold", |told| self.right_resume_points(told));
@@ -164,32 +258,56 @@ impl Player {
                 *self.run.endings.borrow_mut().entry(how).or_default() += 1;
             }
             Happening::Failed(why) => *self.run.last_failure.borrow_mut() = Some(why),
-            Happening::Connected | Happening::Deferred { .. } | Happening::Live { .. } | Happening::Frame(_) => {}
+            Happening::Live { .. } => {}
         }
+    }
+
+    fn connected(&mut self) {
+        self.node = self.client.node();
+        let now_ns = self.run.clock.now_ns();
+        self.run.nodes.borrow_mut().connected(self.sender, self.node, self.was_live, now_ns);
+        self.tell_presence(Presence::came);
+    }
+
+    /// The node is lost. The gap began when it was last heard.
+    fn cut(&mut self, silent_for: Duration) {
+        self.no_longer_live();
+        self.run.nodes.borrow_mut().lost(self.node);
+        let silent_ns = u64::try_from(silent_for.as_nanos()).unwrap_or(u64::MAX);
+        self.cut_ns.get_or_insert(self.run.clock.now_ns().saturating_sub(silent_ns));
+        self.tell_presence(Presence::went);
     }
 
     fn heard(&self, slot: usize, seen: &Seen, via: Via) {
         let Some(stream) = self.seats.get(slot).and_then(|seat| seat.stream) else { return };
         self.run.ledger.borrow_mut().delivered(stream, seen, via == Via::Replay);
+        let now_ns = self.run.clock.now_ns();
+        let stamp = seen.stamp.filter(|stamp| self.timed && stamp.run == self.run.number);
+        self.run.signs.one_delivered(stamp.map(|stamp| now_ns.saturating_sub(stamp.intended_ns)));
+        let mut nodes = self.run.nodes.borrow_mut();
+        nodes.delivered(self.node);
         if !self.run.measuring.get() {
             return;
         }
         let mut window = self.run.window.borrow_mut();
         window.delivered += 1;
-        if let Some(stamp) = &seen.stamp
-            && self.timed
-            && stamp.run == self.run.number
-            && stamp.intended_ns >= window.began_ns
-        {
-            self.run.deliver.borrow_mut().record(stamp.intended_ns, self.run.clock.now_ns());
+        if let Some(stamp) = stamp.filter(|stamp| stamp.intended_ns >= window.began_ns) {
+            self.run.deliver.borrow_mut().record(stamp.intended_ns, now_ns);
+            if via == Via::Live {
+                nodes.heard(stamp.sender, self.node, stamp.intended_ns, now_ns);
+            }
         }
     }
 
     fn acked(&mut self, id: ClientMessageId, sequence: Sequence, tries: u32) {
         let now_ns = self.run.clock.now_ns();
         let news = self.run.ledger.borrow_mut().acked(id, sequence, tries, now_ns);
-        if let Some(intended_ns) = self.intended.remove(&id)
-            && news
+        let intended_ns = self.intended.remove(&id).filter(|_| news);
+        if let Some(intended_ns) = intended_ns {
+            self.run.signs.one_acked(now_ns.saturating_sub(intended_ns));
+            self.run.nodes.borrow_mut().acked(self.node);
+        }
+        if let Some(intended_ns) = intended_ns
             && self.run.measuring.get()
         {
             let mut window = self.run.window.borrow_mut();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::crew::ORDERS_MAX;
-use super::{Run, Window, as_f64, per};
+use super::{Run, Window, as_f64, counters, per};
 use crate::ledger::Findings;
 use crate::report::{Generator, Report};
 
@@ -16,6 +16,11 @@ impl Run {
         report.seed = self.common.seed;
         report.urls.clone_from(&self.common.url);
         report.reconnects = self.reconnects.get();
+        report.deferred.clone_from(&self.deferred.borrow());
+        self.nodes.borrow().report(report);
+        if let (Some(before), Some(after)) = &*self.looks.borrow() {
+            report.counters = Some(counters::report(before, after, report.acked));
+        }
         report.ack_us = self.ack.borrow().percentiles();
         report.deliver_us = self.deliver.borrow().percentiles();
         report.send_rate = (report.sent > 0).then(|| per(window.acked, seconds));

@@ -12,7 +12,9 @@ fn list_names_every_scenario() {
     let output = loadtest(&["list"]).expect("the binary runs");
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stdout).expect("text");
-    for name in ["ack", "chatter", "fan_out", "idle_crowd", "slow_reader"] {
+    for name in
+        ["ack", "busy_room", "chatter", "cluster", "fan_out", "idle_crowd", "presence", "removals", "slow_reader"]
+    {
         assert!(text.lines().any(|line| line.starts_with(name)), "{name} is missing in {text}");
     }
 }

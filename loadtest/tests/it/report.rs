@@ -44,6 +44,17 @@ fn every_promised_key_is_there_and_what_was_not_measured_is_null() {
 }
 
 #[test]
+fn the_keys_of_many_nodes_are_there_and_what_was_not_measured_is_null() {
+    let report = serde_json::to_value(Report::default()).expect("a report is JSON");
+    for key in ["gap_us", "deliver_cross_us", "deliver_same_us", "presence", "counters"] {
+        assert_eq!(report.get(key), Some(&Value::Null), "{key}");
+    }
+    for key in ["clients_cut", "reconnects_in_100_ms", "nodes", "deferred"] {
+        assert!(report.get(key).is_some(), "{key} is missing");
+    }
+}
+
+#[test]
 fn latencies_have_the_promised_percentiles() {
     let mut latencies = Latencies::default();
     for ms in 1..=1_000 {
