@@ -12,6 +12,7 @@ mod deadline;
 pub(crate) mod idempotency;
 
 use std::any::Any;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -20,15 +21,15 @@ use hubbub_protocol::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::ApiError;
-use crate::state::RestState;
+use crate::state::Settings;
 
 /// Puts all of them around a router. A later layer is further out.
-pub(crate) fn around(router: Router, state: RestState) -> Router {
+pub(crate) fn around(router: Router, settings: Arc<Settings>) -> Router {
     router
-        .layer(from_fn_with_state(state.clone(), deadline::deadline))
+        .layer(from_fn_with_state(Arc::clone(&settings), deadline::deadline))
         .layer(CatchPanicLayer::custom(answer_panic))
-        .layer(cors::layer(&state.settings().allowed_origins))
-        .layer(from_fn_with_state(state, answer::answer))
+        .layer(cors::layer(&settings.allowed_origins))
+        .layer(from_fn_with_state(settings, answer::answer))
 }
 
 /// The panic's own words went to the log by its hook; the client gets none of them.

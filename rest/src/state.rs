@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use hubbub_domain::accounts::Accounts;
 use hubbub_domain::conversations::Conversations;
-use hubbub_domain::sessions::Sessions;
+use hubbub_domain::sessions::{Logins, Sessions};
 use hubbub_protocol::limits::Limits;
 use hubbub_storage::clock::Clock;
 use hubbub_storage::families::idempotency::IdempotencyKeys;
 use hubbub_storage::records::Table;
 use hubbub_storage::store::Store;
 
+use crate::cluster::Cluster;
 use crate::port::HubPort;
 use crate::throttle::Throttle;
+use crate::vitals::Vitals;
 
 pub use crate::throttle::RateLimits;
 
@@ -31,10 +33,16 @@ pub struct Services {
     pub accounts: Accounts,
     /// Who is logged in.
     pub sessions: Sessions,
+    /// Logging in and out.
+    pub logins: Logins,
+    /// The keys that verify access tokens, for other processes, as a JWK Set.
+    pub jwks: Arc<str>,
     /// What conversations hold.
     pub conversations: Conversations,
     /// The hub, where acts go.
     pub port: Arc<dyn HubPort>,
+    /// The other processes, if there may be any.
+    pub cluster: Option<Arc<dyn Cluster>>,
     /// The metrics' text.
     pub metrics: MetricsText,
 }
@@ -54,6 +62,8 @@ pub enum CookieSecure {
 pub struct Settings {
     /// The limits as `GET /limits` tells them.
     pub limits: Limits,
+    /// Whether this process takes sockets, too.
+    pub sockets: bool,
     /// How often one may ask.
     pub rate_limits: RateLimits,
     /// Origins of other sites whose pages may call, exactly as browsers spell them: `https://chat.example`.
@@ -70,6 +80,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            sockets: true,
             rate_limits: RateLimits::default(),
             allowed_origins: Vec::new(),
             cookie_secure: CookieSecure::default(),
@@ -87,7 +98,7 @@ pub struct RestState {
 
 struct Inner {
     services: Services,
-    settings: Settings,
+    settings: Arc<Settings>,
     idempotency: Table<IdempotencyKeys>,
     throttle: Throttle,
 }
@@ -97,8 +108,8 @@ impl RestState {
     #[must_use]
     pub fn new(services: Services, settings: Settings) -> Self {
         let idempotency = Table::new(Arc::clone(&services.store.records));
-        let throttle = Throttle::new(settings.rate_limits);
-        Self { inner: Arc::new(Inner { services, settings, idempotency, throttle }) }
+        let throttle = Throttle::new(settings.rate_limits, services.cluster.clone());
+        Self { inner: Arc::new(Inner { services, settings: Arc::new(settings), idempotency, throttle }) }
     }
 
     /// The settings.
@@ -106,8 +117,24 @@ impl RestState {
         &self.inner.settings
     }
 
-    pub(crate) fn services(&self) -> &Services {
-        &self.inner.services
+    /// The settings, for the layers around everything.
+    pub(crate) fn shared_settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.inner.settings)
+    }
+
+    /// How the process is.
+    pub(crate) fn vitals(&self) -> Vitals {
+        let Services { store, port, cluster, metrics, .. } = &self.inner.services;
+        let (engine, cluster) = (Arc::clone(&store.engine), cluster.clone());
+        Vitals { engine, port: Arc::clone(port), cluster, metrics: Arc::clone(metrics) }
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.inner.services.clock.as_ref()
+    }
+
+    pub(crate) fn jwks(&self) -> Arc<str> {
+        Arc::clone(&self.inner.services.jwks)
     }
 
     pub(crate) fn accounts(&self) -> &Accounts {
@@ -116,6 +143,10 @@ impl RestState {
 
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.inner.services.sessions
+    }
+
+    pub(crate) fn logins(&self) -> &Logins {
+        &self.inner.services.logins
     }
 
     pub(crate) fn conversations(&self) -> &Conversations {

@@ -3,15 +3,20 @@
 //! A key's whole state is one moment, the *theoretical arrival time*: it moves on by one interval a request, and a
 //! request is refused when it lies further ahead than a full minute's worth. Keys whose moment has passed are forgotten.
 //! BOUNDED: [`KEYS_MAX`] keys a limit; when all are busy, newcomers share one, so a flood of addresses slows itself.
+//!
+//! Where several processes share the load, what this one lets in is counted on all of them together as well, by the
+//! minute. That asks another machine, so it may take [`ASKING`] and no more; without an answer the local limit is all.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hubbub_protocol::UserId;
+use tokio::time::timeout;
 
+use crate::cluster::Cluster;
 use crate::error::{ApiError, ApiResult};
 
 /// Keys a limit remembers: 65,536 of about 48 bytes are 3 MiB.
@@ -19,6 +24,8 @@ const KEYS_MAX: usize = 65_536;
 /// Sweeping visits every key, so it is not done more often than this.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
+/// How long the other processes' count is waited for.
+const ASKING: Duration = Duration::from_millis(50);
 
 /// How often one may ask, in requests a minute; `None` switches a limit off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +44,7 @@ impl Default for RateLimits {
     }
 }
 
-/// The limits of this process.
+/// The limits of this process, and those it shares.
 pub(crate) struct Throttle {
     start: Instant,
     auth: Option<Limit<IpAddr>>,
@@ -45,45 +52,60 @@ pub(crate) struct Throttle {
     exempt_loopback: bool,
     /// Requests whose token was refused have no person to count for.
     refused: Option<Limit<IpAddr>>,
+    cluster: Option<Arc<dyn Cluster>>,
 }
 
 impl Throttle {
-    pub(crate) fn new(rates: RateLimits) -> Self {
+    pub(crate) fn new(rates: RateLimits, cluster: Option<Arc<dyn Cluster>>) -> Self {
         Self {
             start: Instant::now(),
             auth: rates.auth_per_minute.map(|rate| Limit::new("auth_per_minute", rate)),
             general: rates.general_per_minute.map(|rate| Limit::new("general_per_minute", rate)),
             exempt_loopback: rates.exempt_loopback,
             refused: rates.general_per_minute.map(|rate| Limit::new("general_per_minute", rate)),
+            cluster,
         }
     }
 
     /// Counts a login, registration or refresh.
-    pub(crate) fn count_auth(&self, address: IpAddr) -> ApiResult<()> {
-        self.count_address(self.auth.as_ref(), address)
+    pub(crate) async fn count_auth(&self, address: IpAddr) -> ApiResult<()> {
+        self.count_address(self.auth.as_ref(), address).await
     }
 
     /// Counts a person's request.
-    pub(crate) fn count_person(&self, user_id: UserId) -> ApiResult<()> {
-        self.count(self.general.as_ref(), user_id)
+    pub(crate) async fn count_person(&self, user_id: UserId) -> ApiResult<()> {
+        let Some(limit) = &self.general else { return Ok(()) };
+        self.count(limit, user_id, user_id.as_bytes()).await
     }
 
     /// Counts a request whose token was refused.
-    pub(crate) fn count_refused(&self, address: IpAddr) -> ApiResult<()> {
-        self.count_address(self.refused.as_ref(), address)
+    pub(crate) async fn count_refused(&self, address: IpAddr) -> ApiResult<()> {
+        self.count_address(self.refused.as_ref(), address).await
     }
 
-    fn count_address(&self, limit: Option<&Limit<IpAddr>>, address: IpAddr) -> ApiResult<()> {
-        if self.exempt_loopback && address.is_loopback() { Ok(()) } else { self.count(limit, network(address)) }
-    }
-
-    fn count<K: Hash + Eq>(&self, limit: Option<&Limit<K>>, key: K) -> ApiResult<()> {
+    async fn count_address(&self, limit: Option<&Limit<IpAddr>>, address: IpAddr) -> ApiResult<()> {
         let Some(limit) = limit else { return Ok(()) };
-        limit.count(key, self.start.elapsed()).map_err(|wait| {
-            metrics::counter!("hubbub_http_rate_limited_total", "limit" => limit.name).increment(1);
-            // Rounded up, so that whoever waits so long is let in.
-            ApiError::rate_limited(limit.name, limit.per_minute, wait.as_secs() + 1)
-        })
+        if self.exempt_loopback && address.is_loopback() {
+            return Ok(());
+        }
+        match network(address) {
+            network @ IpAddr::V4(v4) => self.count(limit, network, &v4.octets()).await,
+            network @ IpAddr::V6(v6) => self.count(limit, network, &v6.octets()).await,
+        }
+    }
+
+    /// Here first, so that a flood stays here; then everywhere.
+    async fn count<K: Hash + Eq>(&self, limit: &Limit<K>, key: K, name: &[u8]) -> ApiResult<()> {
+        limit.count(key, self.start.elapsed()).map_err(|wait| limit.refusal(wait, "here"))?;
+        let Some(cluster) = &self.cluster else { return Ok(()) };
+        let key = [limit.name.as_bytes(), b"/", name].concat();
+        match timeout(ASKING, cluster.count(&key, MINUTE)).await {
+            // When its minute began is not told; a whole one heals it in any case.
+            Ok(Some(count)) if count > u64::from(limit.per_minute) => Err(limit.refusal(MINUTE, "everywhere")),
+            Ok(Some(_)) => Ok(()),
+            // Nobody to ask, or not in time: the local limit is all (REDIS-FREE TRUTH).
+            Ok(None) | Err(_) => Ok(()),
+        }
     }
 }
 
@@ -111,6 +133,13 @@ impl<K: Hash + Eq> Limit<K> {
     fn new(name: &'static str, per_minute: u32) -> Self {
         let keys = Keys { arrivals: HashMap::new(), shared: Duration::ZERO, swept: Duration::ZERO };
         Self { name, per_minute: per_minute.max(1), keys: Mutex::new(keys) }
+    }
+
+    /// What is answered to whoever asked too often, `counted` on this process or on all.
+    fn refusal(&self, wait: Duration, counted: &'static str) -> ApiError {
+        metrics::counter!("hubbub_http_rate_limited_total", "limit" => self.name, "counted" => counted).increment(1);
+        // Rounded up, so that whoever waits so long is let in.
+        ApiError::rate_limited(self.name, self.per_minute, wait.as_millis().div_ceil(1000).try_into().unwrap_or(60))
     }
 
     /// Counts one request at `now`, or says how long to wait.

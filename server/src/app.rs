@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use hubbub_domain::accounts::Accounts;
 use hubbub_domain::conversations::Conversations;
-use hubbub_domain::sessions::Sessions;
-use hubbub_domain::tokens::KeyRing;
+use hubbub_domain::sessions::{Logins, Sessions};
+use hubbub_domain::tokens::{KeyRing, Verifier};
 use hubbub_hub::{Hub, HubConfig};
 use hubbub_protocol::limits::Limits;
 use hubbub_rest::{RestState, Services};
@@ -71,10 +71,19 @@ impl App {
         let (store, keys) = open_store(config).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let conversations = Conversations::new(store.clone(), Arc::clone(&clock));
-        let sessions = Sessions::new(store.clone(), Arc::clone(&clock), Arc::new(keys));
+        let verifier = Verifier::fixed(keys.public_keys().clone());
+        let jwks = keys.public_keys().to_jwks().into();
+        let sessions = Sessions::new(store.clone(), Arc::clone(&clock), verifier);
+        let logins = Logins::new(store.clone(), Arc::clone(&clock), Arc::new(keys));
         let accounts = Accounts::new(store.clone(), Arc::clone(&clock));
-        let hub =
-            Hub::start(config.hub.clone(), store.clone(), conversations.clone(), sessions.clone(), Arc::clone(&clock))?;
+        let hub = Hub::start(
+            config.hub.clone(),
+            store.clone(),
+            conversations.clone(),
+            sessions.clone(),
+            Arc::clone(&clock),
+            hubbub_storage::bus::local::alone(),
+        )?;
         let numbers = Numbers::of_this_process();
         let rendered = numbers.clone();
         let services = Services {
@@ -82,7 +91,10 @@ impl App {
             clock,
             accounts,
             sessions,
+            logins,
+            jwks,
             conversations,
+            cluster: None,
             port: Arc::new(LocalHub(hub.clone())),
             metrics: Arc::new(move || rendered.render()),
         };
@@ -219,6 +231,7 @@ fn rest_settings(rest: &RestSection, hub: &HubConfig) -> hubbub_rest::Settings {
             heartbeat_ms: milliseconds(hub.heartbeat),
             ..Limits::default()
         },
+        sockets: true,
         rate_limits: hubbub_rest::RateLimits {
             auth_per_minute: rest.auth_per_minute,
             general_per_minute: rest.general_per_minute,

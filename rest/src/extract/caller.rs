@@ -25,12 +25,12 @@ impl FromRequestParts<RestState> for Caller {
         let token = bearer(&parts.headers)?;
         match state.sessions().authenticate(token).await {
             Ok(caller) => {
-                state.throttle().count_person(caller.user_id)?;
+                state.throttle().count_person(caller.user_id).await?;
                 parts.extensions.insert(caller);
                 Ok(caller)
             }
             Err(refusal) => {
-                state.throttle().count_refused(address_of(&parts.extensions))?;
+                state.throttle().count_refused(address_of(&parts.extensions)).await?;
                 Err(refusal.into())
             }
         }

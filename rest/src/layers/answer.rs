@@ -2,6 +2,7 @@
 //!
 //! Names no query, no header and no body in the log: what is written there is a method, a route's template and numbers.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -18,14 +19,14 @@ use hubbub_protocol::{ErrorBody, ErrorCode};
 use uuid::Uuid;
 
 use crate::error::{ErrorEnvelope, Refusal};
-use crate::state::{CookieSecure, RestState};
+use crate::state::{CookieSecure, Settings};
 
 /// Under which every request is found in the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 const ONE_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-pub(crate) async fn answer(State(state): State<RestState>, request: Request, next: Next) -> Response {
+pub(crate) async fn answer(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let request_id = Uuid::now_v7().to_string();
     let method = method_label(request.method());
@@ -36,7 +37,7 @@ pub(crate) async fn answer(State(state): State<RestState>, request: Request, nex
     if let Some(body) = refusal {
         write_refusal(&mut response, body, &request_id);
     }
-    set_headers(response.headers_mut(), &request_id, state.settings().cookie_secure);
+    set_headers(response.headers_mut(), &request_id, settings.cookie_secure);
     let route = route_label(route.as_ref());
     report(method, route, response.status(), code, begun.elapsed(), &request_id);
     response

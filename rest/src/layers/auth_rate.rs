@@ -10,7 +10,7 @@ use crate::state::RestState;
 
 pub(crate) async fn auth_rate(State(state): State<RestState>, request: Request, next: Next) -> Response {
     if request.method() == Method::POST
-        && let Err(refusal) = state.throttle().count_auth(address_of(request.extensions()))
+        && let Err(refusal) = state.throttle().count_auth(address_of(request.extensions())).await
     {
         return refusal.into_response();
     }

@@ -106,7 +106,7 @@ fn key_of(parts: &axum::http::request::Parts) -> ApiResult<String> {
 
 impl Claim<'_> {
     fn row(&self, answer: Option<KeptAnswer>) -> IdempotencyKey {
-        IdempotencyKey { body_sha256: self.body_sha256, begun_at: self.state.services().clock.now(), answer }
+        IdempotencyKey { body_sha256: self.body_sha256, begun_at: self.state.clock().now(), answer }
     }
 
     fn seed(&self) -> ActSeed {
@@ -157,7 +157,7 @@ impl Claim<'_> {
         let lease = self.state.settings().deadline * LEASE_DEADLINES;
         let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(KEPT_MS);
         let life_ms = if row.answer.is_some() { KEPT_MS } else { lease_ms };
-        self.state.services().clock.now() > row.begun_at.plus_ms(life_ms)
+        self.state.clock().now() > row.begun_at.plus_ms(life_ms)
     }
 
     /// Keeps the answer, or frees the key if a repetition may end otherwise. The act is done by now: a store that fails

@@ -92,6 +92,7 @@ word!(
         &hubbub_protocol::ErrorCode::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>()
     )
 );
+word!(JwkSet, jwk_set());
 word!(Limits, limits());
 word!(
     Event,
@@ -105,6 +106,14 @@ fn object(description: &str, needed: &[(&str, RefOr<Schema>)], optional: &[(&str
     let object =
         needed.iter().fold(object, |object, (name, schema)| object.property(*name, schema.clone()).required(*name));
     optional.iter().fold(object, |object, (name, schema)| object.property(*name, schema.clone()))
+}
+
+/// What of a key is told (RFC 8037): nothing secret.
+fn jwk_set() -> ObjectBuilder {
+    let text = || RefOr::from(ObjectBuilder::new().schema_type(Type::String));
+    let key = object("A public key.", &["kty", "crv", "x", "kid", "alg", "use"].map(|name| (name, text())), &[]);
+    let keys = ArrayBuilder::new().items(key);
+    object("Keys that verify access tokens, the one that signs first.", &[("keys", keys.into())], &[])
 }
 
 /// Every limit is a number; their names come from the type itself, so that none is forgotten here.

@@ -47,7 +47,7 @@ impl FromRequestParts<RestState> for OwnPage {
 
 /// Opens a session. A person has a bounded number of them, so it may end the oldest: their sockets go with them.
 async fn open(state: &RestState, user_id: UserId, device: Device) -> ApiResult<Tokens> {
-    let tokens = state.sessions().open(user_id, device).await?;
+    let tokens = state.logins().open(user_id, device).await?;
     for session in &tokens.ended {
         state.port().end_session(*session);
     }
@@ -105,7 +105,7 @@ async fn refresh(
     let token = token.ok_or_else(|| {
         ApiError::new(ErrorCode::MissingToken, "there is no refresh token, neither as cookie nor in the body")
     })?;
-    match state.sessions().refresh(token).await {
+    match state.logins().refresh(token).await {
         Ok(tokens) => answer(&state, &parts, StatusCode::OK, &tokens, transport),
         Err(error) => refuse_refresh(&state, &parts, error, transport),
     }
@@ -134,7 +134,7 @@ fn refuse_refresh(
 /// Log out: end this session and its sockets
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", responses((status = 204)))]
 async fn logout(State(state): State<RestState>, caller: Caller, OwnPage(parts): OwnPage) -> ApiResult<Response> {
-    state.sessions().revoke(caller.session_id).await?;
+    state.logins().revoke(caller.session_id).await?;
     state.port().end_session(caller.session_id);
     let taken_away = cookie::drop(&parts, state.settings().cookie_secure)?;
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, taken_away)]).into_response())

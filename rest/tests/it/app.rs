@@ -14,9 +14,10 @@ use http_body_util::BodyExt;
 use hubbub_domain::accounts::Accounts;
 use hubbub_domain::conversation::Act;
 use hubbub_domain::conversations::{Conversations, Stored};
-use hubbub_domain::sessions::Sessions;
-use hubbub_domain::tokens::KeyRing;
+use hubbub_domain::sessions::{Logins, Sessions};
+use hubbub_domain::tokens::{KeyRing, Verifier};
 use hubbub_protocol::{ConversationId, ErrorBody, Sequence, SessionId, Timestamp, UserId};
+use hubbub_rest::cluster::Cluster;
 use hubbub_rest::port::{DirectPort, HubPort};
 use hubbub_rest::{RateLimits, RestState, Services, Settings};
 use hubbub_storage::clock::ManualClock;
@@ -51,6 +52,11 @@ impl TestApp {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
+        Self::beside(settings, None)
+    }
+
+    /// One of several, as far as it knows.
+    pub(crate) fn beside(settings: Settings, cluster: Option<Arc<dyn Cluster>>) -> Self {
         crate::reports::keep_log();
         let store = hubbub_storage::memory::open();
         let clock = Arc::new(ManualClock::at(Timestamp::from_ms(1_767_225_600_000)));
@@ -61,9 +67,12 @@ impl TestApp {
             store: store.clone(),
             clock: clock.clone(),
             accounts: Accounts::new(store.clone(), clock.clone()),
-            sessions: Sessions::new(store.clone(), clock.clone(), keys),
+            sessions: Sessions::new(store.clone(), clock.clone(), Verifier::fixed(keys.public_keys().clone())),
+            jwks: keys.public_keys().to_jwks().into(),
+            logins: Logins::new(store.clone(), clock.clone(), keys),
             conversations,
             port: port.clone(),
+            cluster,
             metrics: Arc::new(|| "hubbub_test 1\n".to_owned()),
         };
         let router = hubbub_rest::router(RestState::new(services, settings));
