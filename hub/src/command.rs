@@ -112,7 +112,7 @@ impl Asker<'_> {
         let ack = client_message_id.filter(|_| matches!(command, Command::Send(_)));
         let act = Box::new(Act { author: self.who.caller.author(), client_message_id, command });
         let reply = self.reply_to(conversation, id, ack, false);
-        self.to_home(HomeInput::Act { conversation, act, reply }).await;
+        self.to_home(HomeInput::Act { conversation, act, reply, here: false }).await;
     }
 
     async fn typing(&self, typing: Typing) {

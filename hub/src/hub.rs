@@ -7,10 +7,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use hubbub_domain::cluster::Word;
 use hubbub_domain::conversation::Act;
 use hubbub_domain::conversations::{Conversations, Stored};
 use hubbub_domain::sessions::Sessions;
 use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Sequence, SessionId, UserId};
+use hubbub_storage::bus::{OpenBus, Topic};
 use hubbub_storage::clock::Clock;
 use hubbub_storage::store::Store;
 use tokio::net::TcpListener;
@@ -20,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accept::{self, Doorkeeper, HttpDoor};
+use crate::cluster::Cluster;
+use crate::cluster::task::ClusterTask;
 use crate::config::HubConfig;
 use crate::directory::Directory;
 use crate::drain;
@@ -52,7 +56,8 @@ impl Drop for Inner {
 }
 
 impl Hub {
-    /// Starts the shards, each a thread of its own.
+    /// Starts the shards, each a thread of its own, and the task that hears the other nodes over `bus`. Called inside a
+    /// runtime.
     ///
     /// # Errors
     ///
@@ -63,6 +68,7 @@ impl Hub {
         conversations: Conversations,
         sessions: Sessions,
         clock: Arc<dyn Clock>,
+        bus: OpenBus,
     ) -> Result<Self, HubError> {
         let (homes, inboxes): (Vec<_>, Vec<_>) = (0..config.shard_count()).map(|_| shard_queues()).unzip();
         let shared = Arc::new(Shared {
@@ -70,6 +76,7 @@ impl Hub {
             homes,
             directory: Arc::new(Directory::default()),
             sessions,
+            cluster: Arc::new(Cluster::new(bus.bus)),
             clock,
             open_commands: Arc::default(),
             partings: Arc::default(),
@@ -77,10 +84,13 @@ impl Hub {
             stop: CancellationToken::new(),
             failed: CancellationToken::new(),
         });
-        let services = Services { store, conversations };
+        let services = Services { store, conversations, cluster: Arc::clone(&shared.cluster) };
         let threads = (0..).zip(inboxes).map(|(id, inbox)| spawn_shard(id, inbox, &shared, &services));
         let threads = std::sync::Mutex::new(threads.collect::<Result<_, _>>()?);
         let (keeper, tasks) = (Doorkeeper::new(Arc::clone(&shared)), TaskTracker::new());
+        if shared.cluster.view().is_some() {
+            drop(tasks.spawn(ClusterTask::new(Arc::clone(&shared), tasks.clone()).run(bus.events)));
+        }
         Ok(Self { inner: Arc::new(Inner { shared, keeper, tasks, threads }) })
     }
 
@@ -99,7 +109,7 @@ impl Hub {
         conversation: ConversationId,
         act: Act,
     ) -> impl Future<Output = Result<Stored, ErrorBody>> + Send + 'static {
-        self.ask(move |reply| HomeInput::Act { conversation, act: Box::new(act), reply })
+        self.ask(move |reply| HomeInput::Act { conversation, act: Box::new(act), reply, here: false })
     }
 
     /// Notes how far somebody has read; answers how far that is now.
@@ -140,9 +150,10 @@ impl Hub {
         }
     }
 
-    /// Closes the sockets of a session within the second (MEMBERS-ONLY).
+    /// Closes the sockets of a session within the second, on other nodes too (MEMBERS-ONLY).
     pub fn end_session(&self, session: SessionId) {
         let shared = Arc::clone(&self.inner.shared);
+        shared.cluster.say(Topic::Cluster, &Word::SessionEnded { session_id: session });
         drop(self.inner.tasks.spawn(async move {
             for home in &shared.homes {
                 // A shard that has ended has no sockets.
@@ -170,10 +181,14 @@ impl Hub {
     /// command, closes (DRAINED). Then ends the shards.
     pub async fn drain(&self, grace: Duration) {
         let deadline = tokio::time::Instant::now() + grace;
+        self.inner.shared.cluster.leave();
         drain::run(&self.inner.shared, deadline).await;
         // Requests that came in at the last moment are still on their way through the door.
         let _late = tokio::time::timeout_at(deadline, self.inner.keeper.finished()).await;
         self.inner.shared.stop.cancel();
+        self.inner.tasks.close();
+        let _late = tokio::time::timeout(Duration::from_secs(1), self.inner.tasks.wait()).await;
+        self.inner.shared.cluster.bus().close().await;
         let threads = self.inner.threads.lock().map(|mut threads| std::mem::take(&mut *threads)).unwrap_or_default();
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
         // The threads end by themselves a moment after `stop`.

@@ -21,11 +21,15 @@
 //! | login (on its edge shard) | one a socket | logged in, refused or late |
 //! | connection (on its edge shard) | one a socket | closed |
 //! | replay, history (on its edge shard) | one at a time reads for a socket, few for a shard | done, or its socket is gone |
+//! | cluster (hears other nodes, says that this one is here) | one a hub | the hub stops |
+//! | forward of another node (its acts, done here) | one a forward | answered |
+//! | recheck (what the bus may not have told) | one a shard | all its sockets were looked at |
 //! | shard | one a core | drained, or the hub is dropped |
 
 mod accept;
 mod admission;
 mod adopted;
+mod cluster;
 mod command;
 mod config;
 mod connection;

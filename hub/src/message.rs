@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hubbub_domain::cluster::{View, Word};
 use hubbub_domain::conversation::Act;
 use hubbub_domain::conversations::Stored;
 use hubbub_protocol::frame::CommandId;
 use hubbub_protocol::frame::client::PresenceStatus;
 use hubbub_protocol::frame::server::{Gap, MessageNew, ServerFrame};
-use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, Payload, Sequence, SessionId, UserId};
+use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, NodeId, Payload, Sequence, SessionId, UserId};
 use tokio::sync::oneshot;
 
 use crate::frame::SharedFrame;
@@ -61,8 +62,8 @@ pub(crate) enum ReplyTo {
 /// What a home shard is asked.
 #[derive(Debug)]
 pub(crate) enum HomeInput {
-    /// Do this, if it may be done.
-    Act { conversation: ConversationId, act: Box<Act>, reply: ReplyTo },
+    /// Do this, if it may be done. `here`: decide it on this node, even if another one is home to the conversation.
+    Act { conversation: ConversationId, act: Box<Act>, reply: ReplyTo, here: bool },
     /// Note how far somebody has read.
     Read { conversation: ConversationId, user: UserId, seq: Sequence, reply: ReplyTo },
     /// Let this socket follow the conversation.
@@ -75,6 +76,8 @@ pub(crate) enum HomeInput {
     Typing { conversation: ConversationId, user: UserId, active: bool },
     /// Tell the others that somebody came or went. Ephemeral.
     Presence { conversation: ConversationId, user: UserId, status: PresenceStatus },
+    /// Another node said something that concerns this conversation.
+    Heard { conversation: ConversationId, from: NodeId, word: Box<Word> },
 }
 
 impl HomeInput {
@@ -85,7 +88,8 @@ impl HomeInput {
             | Self::Follow { conversation, .. }
             | Self::Unsubscribe { conversation, .. }
             | Self::Typing { conversation, .. }
-            | Self::Presence { conversation, .. } => *conversation,
+            | Self::Presence { conversation, .. }
+            | Self::Heard { conversation, .. } => *conversation,
             Self::Subscribe(subscribe) => subscribe.conversation,
         }
     }
@@ -193,4 +197,12 @@ pub(crate) enum Control {
     Drain,
     /// Close every socket with `restart`.
     CloseAll,
+    /// The cluster has changed, or the bus between its nodes came or went.
+    Cluster { view: View, up: bool },
+    /// Something may have been missed: compare the heads of what is followed here, and ask who is where.
+    CompareHeads,
+    /// A node is gone, and its people with it.
+    NodeLost(NodeId),
+    /// Ask the store whether the sessions of the sockets here stand, and what their people joined meanwhile.
+    Recheck,
 }

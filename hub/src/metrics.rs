@@ -48,6 +48,31 @@ pub(crate) fn ephemeral_dropped() {
     counter!("hubbub_ephemeral_dropped_total").increment(1);
 }
 
+/// Acts that another node was asked to do.
+pub(crate) fn forwarded(acts: usize) {
+    counter!("hubbub_forwarded_acts_total").increment(acts as u64);
+}
+
+/// Forwards that were not answered in time, or not taken.
+pub(crate) fn unanswered() {
+    counter!("hubbub_unanswered_forwards_total").increment(1);
+}
+
+/// Times at which something that other nodes said may have been missed.
+pub(crate) fn missed() {
+    counter!("hubbub_bus_missed_total").increment(1);
+}
+
+/// Words of other nodes that are not known here: of a newer version.
+pub(crate) fn not_understood() {
+    counter!("hubbub_bus_not_understood_total").increment(1);
+}
+
+/// Nodes that take conversations home, as this one sees it.
+pub(crate) fn homes(count: usize) {
+    gauge!("hubbub_homes").set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
 /// A promise that the hub found broken and healed; never expected to move.
 pub(crate) fn invariant_violation(name: &'static str) {
     counter!("hubbub_invariant_violations_total", "invariant" => name).increment(1);

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::adopted::Adopted;
+use crate::cluster::Cluster;
 use crate::config::HubConfig;
 use crate::directory::Directory;
 use crate::message::{Control, EdgeInput, HomeInput};
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) homes: Vec<ShardHandle>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) sessions: Sessions,
+    pub(crate) cluster: Arc<Cluster>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Commands that were accepted and are not yet answered.
     pub(crate) open_commands: Arc<AtomicU64>,

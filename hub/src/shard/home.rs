@@ -8,33 +8,36 @@
 //!   the state is the committed one (MEMBERS-ONLY, IN-ORDER).
 //! * When an append does not end as hoped, the state is dropped and loaded again, and what was not stored is decided
 //!   anew (HONEST).
+//! * Where there are other nodes, [`abroad`] hears of their commits and hands acts to whichever is home to a conversation.
 
+mod abroad;
 mod append;
 mod batch;
 mod conversation;
 mod follow;
+mod presence;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use hubbub_domain::cluster::{View, Word};
 use hubbub_domain::conversation::{Act, ConversationState};
 use hubbub_domain::conversations::{MarkOutcome, Stored};
 use hubbub_protocol::frame::client::PresenceStatus;
-use hubbub_protocol::frame::server::{MessageRead, PresenceNotice, TypingNotice};
-use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, Sequence, Timestamp, UserId};
+use hubbub_protocol::frame::server::MessageRead;
+use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, NodeId, Record, Sequence, Timestamp, UserId};
+use hubbub_storage::bus::Topic;
 use hubbub_storage::error::StoreError;
 use hubbub_storage::log::{Append, Appended};
 
-use self::conversation::{Conversation, Target, Work};
+use self::abroad::Abroad;
+use self::conversation::{Conversation, Target, Watch, Work};
+use self::presence::PRESENCE_MAX_MEMBERS;
 use super::ring::Ring;
 use crate::directory::Directory;
 use crate::frame::SharedFrame;
-use crate::message::{Class, EdgeInput, HomeInput, ReplyTo};
+use crate::message::{Class, EdgeInput, HomeInput, ReplyTo, Subscribe};
 
-/// Above so many members nobody is told that somebody writes: the notices would outnumber the messages.
-const TYPING_MAX_MEMBERS: usize = 200;
-/// Above so many members nobody is told who comes and goes.
-const PRESENCE_MAX_MEMBERS: usize = 50;
 /// Works that may wait for one conversation. Full: refused as `overloaded`.
 const MAX_QUEUE: usize = 8_192;
 
@@ -47,6 +50,10 @@ pub(crate) enum HomeOutput {
     ToEdge { shard: u8, input: EdgeInput },
     /// Answer a command.
     Reply { to: ReplyTo, result: Result<Stored, ErrorBody> },
+    /// Say something to other nodes.
+    Say { topic: Topic, word: Box<Word> },
+    /// Hear of a conversation's commits on other nodes no longer.
+    Unwatch(ConversationId),
 }
 
 /// Work that takes waiting. Each ends in one [`Done`].
@@ -66,6 +73,12 @@ pub(crate) enum HomeWork {
     Mark { conversation: ConversationId, user: UserId, seq: Sequence, reply: ReplyTo },
     /// Save the state, so that the next load is short.
     Snapshot { conversation: ConversationId, state: Box<ConversationState> },
+    /// Hear of a conversation's commits on other nodes from now on.
+    Watch { conversation: ConversationId },
+    /// Read what is above `after`.
+    CatchUp { conversation: ConversationId, after: Sequence },
+    /// Ask the node that is home to a conversation to do these acts.
+    Forward { conversation: ConversationId, home: NodeId, acts: Vec<Act> },
 }
 
 /// Work that is done.
@@ -88,6 +101,18 @@ pub(crate) enum Done {
         user: UserId,
         reply: ReplyTo,
         result: Result<MarkOutcome, ErrorBody>,
+    },
+    Watched {
+        conversation: ConversationId,
+    },
+    CaughtUp {
+        conversation: ConversationId,
+        result: Result<Vec<Record>, StoreError>,
+    },
+    /// One result for each act; `None`: no answer.
+    Forwarded {
+        conversation: ConversationId,
+        results: Option<Vec<Result<Stored, ErrorBody>>>,
     },
     /// Settle and Repeat end with the command's answer; Snapshot with nothing.
     Answered {
@@ -120,22 +145,28 @@ pub(crate) struct HomeCore {
     ring: Ring,
     directory: Arc<Directory>,
     max_idle: usize,
+    /// `None` where there are no other nodes, ever.
+    abroad: Option<Abroad>,
 }
 
 impl HomeCore {
-    pub(crate) fn new(directory: Arc<Directory>, max_idle: usize) -> Self {
-        Self { conversations: HashMap::new(), ring: Ring::default(), directory, max_idle }
+    /// A home without conversations; `view`: of the cluster it is part of, if there can be one.
+    pub(crate) fn new(directory: Arc<Directory>, max_idle: usize, view: Option<View>) -> Self {
+        let abroad = view.map(Abroad::new);
+        Self { conversations: HashMap::new(), ring: Ring::default(), directory, max_idle, abroad }
     }
 
     /// Takes one input.
     pub(crate) fn input(&mut self, input: HomeInput, now: Timestamp, out: &mut Vec<HomeOutput>) {
         let id = input.conversation();
         match input {
-            HomeInput::Act { act, reply, .. } => {
-                self.enqueue(id, Work::Act { act, target: Target::Unread, reply, tries: 0 }, out);
+            HomeInput::Act { act, reply, here, .. } => {
+                self.enqueue(id, |look| Work::Act { act, target: Target::Unread, reply, tries: 0, here, look }, out);
             }
-            HomeInput::Read { user, seq, reply, .. } => self.enqueue(id, Work::Read { user, seq, reply }, out),
-            HomeInput::Subscribe(subscribe) => self.enqueue(id, Work::Subscribe(subscribe), out),
+            HomeInput::Read { user, seq, reply, .. } => {
+                self.enqueue(id, |look| Work::Read { user, seq, reply, look }, out);
+            }
+            HomeInput::Subscribe(wish) => self.enqueue(id, |look| Work::Subscribe { wish, look }, out),
             HomeInput::Follow { shard, .. } => {
                 if let Some(conversation) = self.conversations.get_mut(&id) {
                     conversation.follow(shard);
@@ -148,6 +179,7 @@ impl HomeCore {
             }
             HomeInput::Typing { user, active, .. } => self.typing(id, user, active, out),
             HomeInput::Presence { user, status, .. } => self.presence(id, user, status, out),
+            HomeInput::Heard { from, word, .. } => self.heard(id, from, *word, out),
         }
         self.pump(id, now, out);
     }
@@ -167,14 +199,27 @@ impl HomeCore {
                 self.appended(conversation, result, out);
                 self.pump(conversation, now, out);
             }
+            Done::Watched { conversation } => {
+                self.watched(conversation);
+                self.pump(conversation, now, out);
+            }
+            Done::CaughtUp { conversation, result } => {
+                self.caught_up(conversation, result, out);
+                self.pump(conversation, now, out);
+            }
+            Done::Forwarded { conversation, results } => {
+                self.answered(conversation, results, out);
+                self.pump(conversation, now, out);
+            }
             Done::Marked { conversation, user, reply, result } => self.marked(conversation, user, reply, result, out),
             Done::Answered { reply, result } => out.push(HomeOutput::Reply { to: reply, result }),
             Done::Nothing => {}
         }
     }
 
-    fn enqueue(&mut self, id: ConversationId, work: Work, out: &mut Vec<HomeOutput>) {
+    fn enqueue(&mut self, id: ConversationId, work: impl FnOnce(u32) -> Work, out: &mut Vec<HomeOutput>) {
         let conversation = self.conversations.entry(id).or_default();
+        let work = work(conversation.looks);
         if conversation.queue.len() >= MAX_QUEUE {
             let busy = ErrorBody::new(ErrorCode::Overloaded, "this conversation is too busy: try again later")
                 .with("limit", "conversation_queue")
@@ -187,13 +232,19 @@ impl HomeCore {
 
     /// Goes on with a conversation as far as it can without waiting.
     fn pump(&mut self, id: ConversationId, now: Timestamp, out: &mut Vec<HomeOutput>) {
-        while let Some(conversation) = self.conversations.get_mut(&id) {
-            if conversation.is_waiting() || conversation.queue.is_empty() {
+        loop {
+            let Some(conversation) = self.conversations.get_mut(&id) else { return };
+            if conversation.is_waiting() || self.abroad_first(id, out) {
+                return;
+            }
+            let Some(conversation) = self.conversations.get_mut(&id) else { return };
+            if conversation.queue.is_empty() {
                 return;
             }
             conversation.touched = true;
             if conversation.state.is_none() {
                 conversation.loading = true;
+                conversation.looks = conversation.looks.wrapping_add(1);
                 let since = conversation.committed;
                 out.push(HomeOutput::Work(HomeWork::Load { conversation: id, since }));
                 return;
@@ -208,7 +259,7 @@ impl HomeCore {
                     return;
                 }
                 Some(Work::Act { .. }) => self.start_batch(id, now, out),
-                Some(Work::Subscribe(_) | Work::Read { .. }) => self.between_appends(id, out),
+                Some(Work::Subscribe { .. } | Work::Read { .. } | Work::Look) => self.between_appends(id, out),
                 None => return,
             }
         }
@@ -216,26 +267,53 @@ impl HomeCore {
 
     /// Handles one work that is not an act, against the committed state.
     fn between_appends(&mut self, id: ConversationId, out: &mut Vec<HomeOutput>) {
+        let Some(work) = self.conversations.get_mut(&id).and_then(|conversation| conversation.queue.pop_front()) else {
+            return;
+        };
+        let may_refuse = match &work {
+            Work::Subscribe { look, .. } | Work::Read { look, .. } => self.may_refuse(id, *look),
+            Work::Act { .. } | Work::Look => true,
+        };
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let Some(state) = &conversation.state else { return };
-        match conversation.queue.pop_front() {
-            Some(Work::Subscribe(subscribe)) => {
-                let (followed, input) = follow::answer(&self.ring, state, &subscribe);
-                if followed {
-                    follow::introduce(&self.directory, state, &subscribe, conversation, out);
-                    conversation.follow(subscribe.key.shard);
-                }
-                let subscribed = follow::subscribed(*subscribe, input);
-                let shard = subscribed.key.shard;
-                out.push(HomeOutput::ToEdge { shard, input: EdgeInput::Subscribed(Box::new(subscribed)) });
+        match work {
+            Work::Subscribe { wish, look } if !may_refuse && !follow::is_plain(state, &wish) => {
+                conversation.behind = true;
+                conversation.queue.push_front(Work::Subscribe { wish, look });
             }
-            Some(Work::Read { user, seq, reply }) => match read(state, &conversation.marks, user, seq) {
+            Work::Subscribe { wish, .. } => self.subscribe(id, *wish, out),
+            Work::Read { user, seq, reply, look } => match read(state, &conversation.marks, user, seq) {
+                Some(Err(_)) if !may_refuse => {
+                    conversation.behind = true;
+                    conversation.queue.push_front(Work::Read { user, seq, reply, look });
+                }
                 Some(result) => out.push(HomeOutput::Reply { to: reply, result }),
                 None => out.push(HomeOutput::Work(HomeWork::Mark { conversation: id, user, seq, reply })),
             },
-            Some(act @ Work::Act { .. }) => conversation.queue.push_front(act),
-            None => {}
+            act @ Work::Act { .. } => conversation.queue.push_front(act),
+            Work::Look => {}
         }
+    }
+
+    /// Answers a wish to follow.
+    fn subscribe(&mut self, id: ConversationId, wish: Subscribe, out: &mut Vec<HomeOutput>) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let Some(state) = &conversation.state else { return };
+        let (followed, input) = follow::answer(&self.ring, state, &wish);
+        if followed && state.member_count() <= PRESENCE_MAX_MEMBERS {
+            // The others hear who came, and the one who came hears who is there.
+            conversation.introduce(state, &self.directory, (wish.user, wish.key), out);
+            if wish.announce {
+                self.presence(id, wish.user, PresenceStatus::Online, out);
+            }
+        }
+        if let Some(conversation) = self.conversations.get_mut(&id).filter(|_| followed) {
+            conversation.follow(wish.key.shard);
+        }
+        let subscribed = follow::subscribed(wish, input);
+        let shard = subscribed.key.shard;
+        out.push(HomeOutput::ToEdge { shard, input: EdgeInput::Subscribed(Box::new(subscribed)) });
+        self.ask_who_is_where(id, out);
     }
 
     /// The target of the act at the front of the queue is here.
@@ -267,9 +345,11 @@ impl HomeCore {
                 conversation.committed = Some(state.head());
                 conversation.snapshot_at = state.head();
                 conversation.state = Some(state);
-                for record in missed {
-                    self.publish(&record, out);
+                for record in &missed {
+                    self.publish(record, out);
                 }
+                // Perhaps they are this node's, and nobody else knows.
+                self.tell(id, &missed, out);
             }
             Err(error) => {
                 tracing::error!(conversation.id = %id, %error, "a conversation could not be loaded");
@@ -298,34 +378,26 @@ impl HomeCore {
                 conversation.notify(id, &SharedFrame::new(frame), None, Class::State, out);
             }
             conversation.marks.insert(user, outcome.read_seq.max(known));
+            if outcome.moved {
+                self.say(Topic::Conversation(id), || Word::Marked { user_id: user, seq: outcome.read_seq }, out);
+            }
         }
         let result = result.map(|outcome| marked_at(outcome.read_seq, outcome.moved));
         out.push(HomeOutput::Reply { to: reply, result });
     }
 
-    fn typing(&mut self, id: ConversationId, user: UserId, active: bool, out: &mut Vec<HomeOutput>) {
-        let Some(conversation) = self.conversations.get(&id) else { return };
-        if conversation.lets_hear(user, TYPING_MAX_MEMBERS) {
-            let frame = SharedFrame::new(TypingNotice { conversation_id: id, user_id: user, active });
-            conversation.notify(id, &frame, Some(user), Class::Ephemeral, out);
-        }
-    }
-
-    fn presence(&mut self, id: ConversationId, user: UserId, status: PresenceStatus, out: &mut Vec<HomeOutput>) {
-        let Some(conversation) = self.conversations.get(&id) else { return };
-        if conversation.lets_hear(user, PRESENCE_MAX_MEMBERS) {
-            let frame = SharedFrame::new(PresenceNotice { user_id: user, status });
-            conversation.notify(id, &frame, Some(user), Class::Ephemeral, out);
-        }
-    }
-
     /// Forgets conversations that nobody follows and nobody touched since the last sweep, when there are too many.
-    pub(crate) fn sweep(&mut self) {
+    pub(crate) fn sweep(&mut self, out: &mut Vec<HomeOutput>) {
         if self.conversations.len() <= self.max_idle {
             return;
         }
-        self.conversations
-            .retain(|_, conversation| !conversation.is_idle() || std::mem::take(&mut conversation.touched));
+        self.conversations.retain(|id, conversation| {
+            let stays = !conversation.is_idle() || std::mem::take(&mut conversation.touched);
+            if !stays && conversation.watch != Watch::Off {
+                out.push(HomeOutput::Unwatch(*id));
+            }
+            stays
+        });
         self.ring.keep(|id| self.conversations.contains_key(id));
     }
 }
@@ -362,7 +434,7 @@ mod tests {
 
     #[test]
     fn bounded_what_waits_for_one_conversation_is_refused_above_the_limit_and_by_its_name() {
-        let mut home = HomeCore::new(Arc::default(), 1);
+        let mut home = HomeCore::new(Arc::default(), 1, None);
         let (conversation, user) = (ConversationId::generate(), UserId::generate());
         let (open, mut out) = (Arc::default(), Vec::new());
         // The conversation is never loaded, so all of it waits.

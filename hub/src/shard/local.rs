@@ -58,6 +58,7 @@ pub(crate) struct Local {
     second: Cell<u32>,
     ended: RefCell<VecDeque<SessionId>>,
     reading: Semaphore,
+    rechecking: Semaphore,
     tasks: TaskTracker,
 }
 
@@ -78,6 +79,7 @@ impl Local {
             second: Cell::new(0),
             ended: RefCell::default(),
             reading: Semaphore::new(MAX_READING),
+            rechecking: Semaphore::new(1),
             tasks: TaskTracker::new(),
         })
     }
@@ -138,6 +140,21 @@ impl Local {
     pub(crate) async fn reading(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
         self.reading.acquire().await.ok()
+    }
+
+    /// The right to look all sockets up; `None` while somebody does.
+    pub(crate) fn begin_recheck(&self) -> Option<SemaphorePermit<'_>> {
+        self.rechecking.try_acquire().ok()
+    }
+
+    /// Whose sockets are here.
+    pub(crate) fn seated(&self) -> Vec<Who> {
+        self.seats.borrow().iter().flatten().map(|(_, who)| *who).collect()
+    }
+
+    /// Whether this socket follows the conversation, or has asked to.
+    pub(crate) fn follows(&self, key: ConnectionKey, conversation: ConversationId) -> bool {
+        self.edge.borrow().rooms_of(key).contains(&conversation)
     }
 
     pub(crate) fn arrive(&self, user: UserId) -> Arrival {

@@ -17,12 +17,14 @@ use futures_util::stream::FuturesUnordered;
 use hubbub_domain::conversations::Stored;
 use hubbub_protocol::frame::server::{CommandError, CommandOk, MessageAck, ServerFrame};
 use hubbub_protocol::{ConversationId, ErrorBody, MessageId};
+use hubbub_storage::bus::Topic;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::MissedTickBehavior;
 
 use super::home::{Done, HomeCore, HomeOutput, HomeWork};
 use super::local::Local;
+use super::recheck;
 use super::replay;
 use super::work::Services;
 use crate::adopted::Adopted;
@@ -84,7 +86,8 @@ enum Wake {
 impl ShardTask {
     pub(crate) fn new(local: Rc<Local>, services: Services, inbox: Inbox, adopt: Adopt) -> Self {
         let shared = local.shared();
-        let home = HomeCore::new(shared.directory.clone(), shared.config.max_idle_conversations);
+        let view = shared.cluster.view();
+        let home = HomeCore::new(shared.directory.clone(), shared.config.max_idle_conversations, view);
         let to_edges = (0..shared.homes.len()).map(|_| Vec::new()).collect();
         let works = FuturesUnordered::new();
         Self {
@@ -142,13 +145,18 @@ impl ShardTask {
             Wake::Control(Control::EndSession(session)) => self.local.end_session(session),
             Wake::Control(Control::Drain) => self.local.announce_drain(),
             Wake::Control(Control::CloseAll) => self.local.close_all(),
+            Wake::Control(Control::Cluster { view, up }) => self.home.cluster_changed(view, up),
+            Wake::Control(Control::CompareHeads) => self.home.compare_heads(),
+            Wake::Control(Control::NodeLost(node)) => self.home.node_lost(node, &mut self.out),
+            Wake::Control(Control::Recheck) => self.local.spawn(recheck::run(Rc::clone(&self.local))),
             Wake::Edges(batch) => self.hear(batch),
             Wake::Done(done) => self.done(done),
             Wake::Command(command) => self.home.input(command, self.local.now(), &mut self.out),
             Wake::Adopt(adopted) => self.local.spawn((self.adopt)(Rc::clone(&self.local), adopted)),
             Wake::Tick => {
                 self.local.tick();
-                self.home.sweep();
+                self.home.sweep(&mut self.out);
+                self.home.look_around(self.local.now(), &mut self.out);
             }
             Wake::Turn => {}
         }
@@ -204,10 +212,12 @@ impl ShardTask {
         loop {
             for output in std::mem::take(&mut self.out) {
                 match output {
-                    HomeOutput::Work(load @ HomeWork::Load { .. }) => self.load(load),
+                    HomeOutput::Work(load @ (HomeWork::Load { .. } | HomeWork::CatchUp { .. })) => self.load(load),
                     HomeOutput::Work(work) => self.works.push(self.services.start(work)),
                     HomeOutput::ToEdge { shard, input } => self.say(shard, input),
                     HomeOutput::Reply { to, result } => self.reply(to, result),
+                    HomeOutput::Say { topic, word } => self.local.shared().cluster.say(topic, &word),
+                    HomeOutput::Unwatch(id) => self.local.shared().cluster.bus().unwatch(Topic::Conversation(id)),
                 }
             }
             let mut quiet = true;
@@ -232,7 +242,7 @@ impl ShardTask {
 
     /// Takes the end of some work.
     fn done(&mut self, done: Done) {
-        if matches!(done, Done::Loaded { .. }) {
+        if matches!(done, Done::Loaded { .. } | Done::CaughtUp { .. }) {
             self.loading -= 1;
             if let Some(next) = self.loads.pop_front() {
                 self.load(next);

@@ -2,6 +2,7 @@
 //!
 //! Polled by the shard's task among its other inputs, never awaited inline. Leaves deciding to the core.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::LocalBoxFuture;
@@ -12,6 +13,7 @@ use hubbub_storage::log::{Append, Appended, MAX_READ_RECORDS, Range};
 use hubbub_storage::store::Store;
 
 use super::home::{AppendFailure, Done, HomeWork, Loaded};
+use crate::cluster::Cluster;
 use crate::metrics;
 
 /// What the work needs.
@@ -19,6 +21,7 @@ use crate::metrics;
 pub(crate) struct Services {
     pub(crate) store: Store,
     pub(crate) conversations: Conversations,
+    pub(crate) cluster: Arc<Cluster>,
 }
 
 impl Services {
@@ -54,6 +57,18 @@ impl Services {
             HomeWork::Mark { conversation, user, seq, reply } => Box::pin(async move {
                 let result = this.conversations.mark_read(conversation, user, seq).await;
                 Done::Marked { conversation, user, reply, result }
+            }),
+            HomeWork::Watch { conversation } => Box::pin(async move {
+                this.cluster.watch(conversation).await;
+                Done::Watched { conversation }
+            }),
+            HomeWork::CatchUp { conversation, after } => Box::pin(async move {
+                let result = this.read_all_above(conversation, after).await;
+                Done::CaughtUp { conversation, result }
+            }),
+            HomeWork::Forward { conversation, home, acts } => Box::pin(async move {
+                let results = this.cluster.forward(home, conversation, acts).await;
+                Done::Forwarded { conversation, results }
             }),
             HomeWork::Snapshot { conversation, state } => Box::pin(async move {
                 if let Err(error) = this.conversations.save_snapshot(conversation, &state).await {
@@ -94,6 +109,20 @@ impl Services {
             }
         }
         Ok(Loaded { state, missed })
+    }
+
+    /// Every record above `after`, as far as they follow each other.
+    async fn read_all_above(&self, conversation: ConversationId, mut after: Sequence) -> StoreResult<Vec<Record>> {
+        let mut all = Vec::new();
+        loop {
+            let page = self.store.log.read(conversation, Range::After(after), MAX_READ_RECORDS).await?;
+            let whole = page.len() >= MAX_READ_RECORDS;
+            after = page.last().map_or(after, |record| record.sequence);
+            all.extend(page);
+            if !whole {
+                return Ok(all);
+            }
+        }
     }
 
     /// Records above `after`, no higher than `head`: at least one, at most `limit`.

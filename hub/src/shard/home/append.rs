@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use hubbub_domain::cluster::Word;
 use hubbub_domain::conversation::{Act, Context, audience, decide, evolve};
 use hubbub_domain::conversations::Stored;
 use hubbub_protocol::frame::server::Event;
 use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, RecordBody, Sequence, Timestamp};
+use hubbub_storage::bus::Topic;
 use hubbub_storage::log::{Append, Appended, NewRecord};
 
 use super::batch::{Batch, Decided, payload_bytes};
@@ -23,6 +25,8 @@ const SNAPSHOT_EVERY: u64 = 1_000;
 impl HomeCore {
     /// Decides what waits, as far as it may go into one append, and hands it out.
     pub(super) fn start_batch(&mut self, id: ConversationId, now: Timestamp, out: &mut Vec<HomeOutput>) {
+        let look = self.conversations.get(&id).map_or(0, |conversation| conversation.looks);
+        let in_cluster = self.abroad.is_some();
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let Some(state) = &mut conversation.state else { return };
         let mut batch = Batch { expected_head: state.head(), acts: Vec::new(), records: Vec::new() };
@@ -32,9 +36,19 @@ impl HomeCore {
             if unread || !batch.has_room_for(act, bytes) {
                 break;
             }
-            let Some(Work::Act { act, target, reply, tries }) = conversation.queue.pop_front() else { break };
+            let Some(Work::Act { act, target, reply, tries, here, look: asked }) = conversation.queue.pop_front()
+            else {
+                break;
+            };
             let context = Context { now, target: target.record() };
-            match decide(state, &act, &context) {
+            let decided = decide(state, &act, &context);
+            if in_cluster && asked == look && decided.as_ref().map_or(true, Vec::is_empty) {
+                // What it rests on may be old: another node may have changed it before this act was sent.
+                conversation.behind = true;
+                conversation.queue.push_front(Work::Act { act, target, reply, tries, here, look: asked });
+                break;
+            }
+            match decided {
                 Ok(records) => {
                     for record in &records {
                         evolve(state, state.head().next(), &record.author, &record.body);
@@ -42,7 +56,7 @@ impl HomeCore {
                     bytes += payload_bytes(&act);
                     let (first_record, count) = (batch.records.len(), records.len());
                     batch.records.extend(records);
-                    batch.acts.push(Decided { act, reply, tries, first_record, records: count });
+                    batch.acts.push(Decided { act, reply, tries, here, first_record, records: count });
                 }
                 Err(refusal) => refuse(id, act, refusal, reply, out),
             }
@@ -107,13 +121,16 @@ impl HomeCore {
             return;
         }
         let created_at = batch.records.first().map_or_else(Timestamp::default, |record| record.created_at);
-        let mut sequence = batch.expected_head;
-        for record in batch.records {
-            sequence = sequence.next();
+        let stored = |(place, record): (u64, NewRecord)| {
             let NewRecord { author, created_at, client_message_id, body } = record;
-            let record = Record { conversation_id: id, sequence, author, created_at, client_message_id, body };
-            self.publish(&record, out);
+            let sequence = batch.expected_head.plus(place);
+            Record { conversation_id: id, sequence, author, created_at, client_message_id, body }
+        };
+        let records: Vec<Record> = (1..).zip(batch.records).map(stored).collect();
+        for record in &records {
+            self.publish(record, out);
         }
+        self.tell(id, &records, out);
         for decided in batch.acts {
             let first = batch.expected_head.plus(decided.first_record as u64).next();
             let result = Ok(Stored {
@@ -163,13 +180,29 @@ impl HomeCore {
         self.ring.push(delivery, record.body.payload_bytes());
     }
 
+    /// Tells other nodes of records that are in the log.
+    pub(super) fn tell(&self, id: ConversationId, records: &[Record], out: &mut Vec<HomeOutput>) {
+        if self.abroad.is_none() {
+            return;
+        }
+        if let Some(word) = Word::committed(records) {
+            self.say(Topic::Conversation(id), || word, out);
+        }
+        let joins = |record: &Record| audience(&record.body).joins;
+        let user_ids: Vec<_> = records.iter().flat_map(joins).collect();
+        if let Some(first) = records.iter().find(|record| !joins(record).is_empty()) {
+            let first = first.sequence;
+            self.say(Topic::Cluster, || Word::Joined { conversation_id: id, first, user_ids }, out);
+        }
+    }
+
     /// Nothing of the batch was stored: answers what was known already, and lets the rest be decided anew.
     fn again(&mut self, id: ConversationId, batch: Batch, known: &[(usize, Sequence)], out: &mut Vec<HomeOutput>) {
         metrics::duplicates(known.len());
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         conversation.state = None;
         for decided in batch.acts.into_iter().rev() {
-            let Decided { act, reply, tries, first_record, records } = decided;
+            let Decided { act, reply, tries, here, first_record, records } = decided;
             let stored = known.iter().find(|(place, _)| (first_record..first_record + records).contains(place));
             if let Some((_, first)) = stored {
                 let first = *first;
@@ -179,8 +212,8 @@ impl HomeCore {
                 refuse(id, act, ErrorBody::new(ErrorCode::Overloaded, message), reply, out);
             } else {
                 // Its target may have changed too: it is read again.
-                let target = Target::Unread;
-                conversation.queue.push_front(Work::Act { act, target, reply, tries: tries + 1 });
+                let (target, look) = (Target::Unread, conversation.looks);
+                conversation.queue.push_front(Work::Act { act, target, reply, tries: tries + 1, here, look });
             }
         }
     }

@@ -22,6 +22,7 @@ pub(super) struct Decided {
     pub(super) act: Box<Act>,
     pub(super) reply: ReplyTo,
     pub(super) tries: u8,
+    pub(super) here: bool,
     pub(super) first_record: usize,
     pub(super) records: usize,
 }

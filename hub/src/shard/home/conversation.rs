@@ -8,6 +8,7 @@ use hubbub_protocol::{ConversationId, ErrorBody, Record, Sequence, UserId};
 
 use super::HomeOutput;
 use super::batch::Batch;
+use super::presence::Elsewhere;
 use crate::frame::SharedFrame;
 use crate::message::{Answer, Class, EdgeInput, ReplyTo, Subscribe, Subscribed};
 
@@ -23,6 +24,20 @@ pub(crate) struct Conversation {
     /// The target of the act at the front is being read.
     pub(crate) reading: bool,
     pub(crate) in_flight: Option<Batch>,
+    /// Acts that the node which is home to it was asked to do.
+    pub(crate) forwarded: Option<Vec<Work>>,
+    /// Whether other nodes' commits are heard of.
+    pub(crate) watch: Watch,
+    /// The records above the committed ones are being read.
+    pub(crate) catching_up: bool,
+    /// Other nodes may have committed more: to be caught up with before anything else.
+    pub(crate) behind: bool,
+    /// How often the log was asked for what is new: what was asked after an act came has seen what its sender saw.
+    pub(crate) looks: u32,
+    /// Members on other nodes.
+    pub(crate) elsewhere: Elsewhere,
+    /// Whether the other nodes were asked for them since it is watched.
+    pub(crate) asked_who: bool,
     pub(crate) queue: VecDeque<Work>,
     /// How many sockets follow it, by edge shard.
     followers: Vec<(u8, u32)>,
@@ -34,9 +49,35 @@ pub(crate) struct Conversation {
 /// What waits for its turn.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Act { act: Box<Act>, target: Target, reply: ReplyTo, tries: u8 },
-    Subscribe(Box<Subscribe>),
-    Read { user: UserId, seq: Sequence, reply: ReplyTo },
+    Act {
+        act: Box<Act>,
+        target: Target,
+        reply: ReplyTo,
+        tries: u8,
+        here: bool,
+        look: u32,
+    },
+    Subscribe {
+        wish: Box<Subscribe>,
+        look: u32,
+    },
+    Read {
+        user: UserId,
+        seq: Sequence,
+        reply: ReplyTo,
+        look: u32,
+    },
+    /// Somebody here joined by what another node committed: the log has to be looked at.
+    Look,
+}
+
+/// Whether a conversation's topic is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Watch {
+    #[default]
+    Off,
+    Asked,
+    On,
 }
 
 /// The record that an act refers to.
@@ -61,7 +102,8 @@ impl Work {
             Self::Act { reply, .. } | Self::Read { reply, .. } => {
                 out.push(HomeOutput::Reply { to: reply, result: Err(refusal.clone()) });
             }
-            Self::Subscribe(subscribe) => {
+            Self::Look => {}
+            Self::Subscribe { wish: subscribe, .. } => {
                 let Subscribe { key, wish, command, .. } = *subscribe;
                 let answer = Answer::Failed(refusal.clone());
                 let input = Subscribed { conversation: id, key, wish, command, answer };
@@ -72,11 +114,6 @@ impl Work {
 }
 
 impl Conversation {
-    /// Whether this person's ephemeral notices reach the others.
-    pub(crate) fn lets_hear(&self, user: UserId, max_members: usize) -> bool {
-        self.state.as_ref().is_some_and(|state| state.member_count() <= max_members && state.is_member(user))
-    }
-
     pub(crate) fn follow(&mut self, shard: u8) {
         match self.followers.iter_mut().find(|(known, _)| *known == shard) {
             Some((_, count)) => *count += 1,
@@ -97,8 +134,18 @@ impl Conversation {
     }
 
     /// Work of it is under way, and nothing else may be looked at before its end.
-    pub(crate) const fn is_waiting(&self) -> bool {
-        self.in_flight.is_some() || self.loading || self.reading
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.is_busy() || self.forwarded.is_some() || self.watch == Watch::Asked
+    }
+
+    /// The state is not the committed one, or is about to change.
+    pub(crate) const fn is_busy(&self) -> bool {
+        self.in_flight.is_some() || self.loading || self.reading || self.catching_up
+    }
+
+    /// Whether somebody on this node follows it.
+    pub(crate) const fn is_followed(&self) -> bool {
+        !self.followers.is_empty()
     }
 
     /// Nobody follows it and nothing waits: it can be forgotten and loaded again.

@@ -6,14 +6,9 @@
 
 use hubbub_domain::conversation::{ConversationState, Membership};
 use hubbub_protocol::Sequence;
-use hubbub_protocol::frame::client::PresenceStatus;
-use hubbub_protocol::frame::server::{Gap, GapReason, PresenceNotice};
+use hubbub_protocol::frame::server::{Gap, GapReason};
 
-use super::conversation::Conversation;
-use super::{HomeOutput, PRESENCE_MAX_MEMBERS};
-use crate::directory::Directory;
-use crate::frame::SharedFrame;
-use crate::message::{Answer, Class, EdgeInput, Subscribe, Subscribed};
+use crate::message::{Answer, Subscribe, Subscribed};
 use crate::shard::ring::Ring;
 
 /// The answer, and whether the socket follows from it on.
@@ -49,26 +44,7 @@ pub(super) fn subscribed(subscribe: Subscribe, answer: Answer) -> Subscribed {
     Subscribed { conversation, key, wish, command, answer }
 }
 
-/// Presence, where a conversation is small: the others hear who came, and the one who came hears who is there.
-pub(super) fn introduce(
-    directory: &Directory,
-    state: &ConversationState,
-    subscribe: &Subscribe,
-    conversation: &Conversation,
-    out: &mut Vec<HomeOutput>,
-) {
-    if state.member_count() > PRESENCE_MAX_MEMBERS {
-        return;
-    }
-    let Subscribe { conversation: id, user, key, .. } = subscribe;
-    if subscribe.announce {
-        let frame = SharedFrame::new(PresenceNotice { user_id: *user, status: PresenceStatus::Online });
-        conversation.notify(*id, &frame, Some(*user), Class::Ephemeral, out);
-    }
-    for (other, _) in state.members().filter(|(other, _)| other != user) {
-        if let Some(status) = directory.status(other) {
-            let frame = SharedFrame::new(PresenceNotice { user_id: other, status });
-            out.push(HomeOutput::ToEdge { shard: key.shard, input: EdgeInput::Whisper { key: *key, frame } });
-        }
-    }
+/// Whether it can be answered from a state that may be a little old: it asks for nothing that this state does not have.
+pub(super) fn is_plain(state: &ConversationState, subscribe: &Subscribe) -> bool {
+    state.is_member(subscribe.user) && subscribe.after.is_none_or(|after| after <= state.head())
 }

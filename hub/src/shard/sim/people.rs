@@ -126,7 +126,7 @@ impl World {
             let (answer, answered) = oneshot::channel();
             let act = Act { author: sender, client_message_id: Some(id), command: said.command.clone() };
             let reply = ReplyTo::Caller { answer, open: OpenCount::new(&self.open) };
-            let input = HomeInput::Act { conversation, act: Box::new(act), reply };
+            let input = HomeInput::Act { conversation, act: Box::new(act), reply, here: false };
             self.to_homes[home_of(conversation, SHARDS)].push_back(input);
             self.asked.push(Asked { said: said.clone(), answer: answered });
         }

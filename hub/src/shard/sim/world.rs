@@ -8,12 +8,14 @@ use std::sync::atomic::AtomicU64;
 use futures_util::FutureExt;
 use hubbub_domain::conversations::Conversations;
 use hubbub_protocol::{ConversationId, Timestamp, UserId};
+use hubbub_storage::bus::local;
 use hubbub_storage::clock::ManualClock;
 use hubbub_storage::error::{Reason, StoreError};
 use hubbub_storage::store::Store;
 
 use super::reader::Reader;
 use super::said::{Asked, Ended, Said};
+use crate::cluster::Cluster;
 use crate::directory::Directory;
 use crate::frame::SharedFrame;
 use crate::message::{Class, Delivery, EdgeInput, HomeInput, OpenCount, ReplyTo};
@@ -105,8 +107,8 @@ impl World {
         Self {
             seed,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
-            services: Services { store, conversations },
-            homes: (0..SHARDS).map(|_| HomeCore::new(Arc::clone(&directory), 1)).collect(),
+            services: Services { store, conversations, cluster: Arc::new(Cluster::new(local::alone().bus)) },
+            homes: (0..SHARDS).map(|_| HomeCore::new(Arc::clone(&directory), 1, None)).collect(),
             edges: (0..2).map(EdgeCore::new).collect(),
             directory,
             to_homes: (0..SHARDS).map(|_| VecDeque::new()).collect(),
@@ -156,7 +158,7 @@ impl World {
             8 => self.somebody_repeats(),
             7 => {
                 let home = self.draw(SHARDS);
-                self.homes[home].sweep();
+                self.homes[home].sweep(&mut Vec::new());
             }
             _ => drop(self.go_on()),
         }
@@ -206,7 +208,7 @@ impl World {
                 HomeOutput::Work(work) => self.works[shard].push(work),
                 HomeOutput::ToEdge { shard: edge, input } => self.to_edges[shard][usize::from(edge)].push_back(input),
                 HomeOutput::Reply { to: ReplyTo::Caller { answer, .. }, result } => drop(answer.send(result)),
-                HomeOutput::Reply { .. } => {}
+                HomeOutput::Reply { .. } | HomeOutput::Say { .. } | HomeOutput::Unwatch(_) => {}
             }
         }
     }

@@ -1,0 +1,203 @@
+//! Hears what other nodes say, and says that this one is here. One task a hub; ends with the hub.
+//!
+//! What concerns a conversation goes to its home shard, in the order in which it was heard. A home that is busy holds this
+//! task up, and then the bus; what does not fit there is told by `Missed`, after which heads are compared (BOUNDED).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hubbub_domain::cluster::{HELLO_EVERY_MS, View, Word};
+use hubbub_domain::conversation::Act;
+use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, NodeId, UserId};
+use hubbub_storage::bus::{BusEvent, Topic};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+use tokio_util::task::TaskTracker;
+
+use crate::message::{Control, HomeInput, OpenCount, ReplyTo};
+use crate::metrics;
+use crate::shared::{Shared, home_of};
+
+/// Forwards of other nodes that are worked on. Full: they are not taken, and their senders decide by themselves.
+const MAX_TAKEN: usize = 4_096;
+/// How often the sockets' sessions are looked up while the bus is down, in hellos: who would be told of their end?
+const RECHECK_EVERY: u64 = 2;
+
+/// What the task holds.
+pub(crate) struct ClusterTask {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    taken: Arc<Semaphore>,
+    told: Option<(View, bool)>,
+}
+
+impl ClusterTask {
+    pub(crate) fn new(shared: Arc<Shared>, tasks: TaskTracker) -> Self {
+        Self { shared, tasks, taken: Arc::new(Semaphore::new(MAX_TAKEN)), told: None }
+    }
+
+    /// Runs until the hub stops.
+    pub(crate) async fn run(mut self, mut events: mpsc::Receiver<BusEvent>) {
+        let mut hellos = tokio::time::interval(Duration::from_millis(HELLO_EVERY_MS));
+        hellos.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stop = self.shared.stop.clone();
+        let mut beats = 0_u64;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = hellos.tick() => {
+                    beats += 1;
+                    self.beat(beats).await;
+                }
+                event = events.recv() => match event {
+                    Some(event) => self.take(event).await,
+                    None => break,
+                },
+            }
+        }
+        self.shared.cluster.say(Topic::Cluster, &Word::Bye);
+    }
+
+    async fn beat(&mut self, beats: u64) {
+        let cluster = Arc::clone(&self.shared.cluster);
+        let homes = cluster.nodes().takes_homes();
+        cluster.say(Topic::Cluster, &Word::Hello { homes });
+        let gone = cluster.nodes().tick(cluster.now());
+        for node in gone {
+            tracing::warn!(node.id = %node, "a node is gone: nothing was heard of it");
+            self.lost(node).await;
+        }
+        if !cluster.bus().is_up() && beats.is_multiple_of(RECHECK_EVERY) {
+            self.tell_shards(|| Control::Recheck).await;
+        }
+        self.tell_view().await;
+    }
+
+    async fn take(&mut self, event: BusEvent) {
+        let cluster = Arc::clone(&self.shared.cluster);
+        match event {
+            BusEvent::Heard { origin, .. } if origin == cluster.bus().node() => {}
+            BusEvent::Heard { topic, origin, body } => match Word::from_bytes(&body) {
+                Some(word) => self.heard(topic, origin, word).await,
+                None => metrics::not_understood(),
+            },
+            BusEvent::Up => {
+                tracing::info!("the bus between nodes carries");
+                cluster.nodes().set_up(true, cluster.now());
+                self.tell_view().await;
+            }
+            BusEvent::Down => {
+                tracing::warn!(
+                    "the bus between nodes is down: each node goes on by itself, and others hear of it later"
+                );
+                cluster.nodes().set_up(false, cluster.now());
+                self.tell_view().await;
+            }
+            BusEvent::Missed => {
+                metrics::missed();
+                self.tell_shards(|| Control::CompareHeads).await;
+                self.tell_shards(|| Control::Recheck).await;
+            }
+        }
+    }
+
+    async fn heard(&mut self, topic: Topic, from: NodeId, word: Word) {
+        let cluster = Arc::clone(&self.shared.cluster);
+        match (topic, word) {
+            (Topic::Conversation(conversation), word) => self.to_home(conversation, from, word).await,
+            (Topic::Cluster, Word::Hello { homes }) => {
+                let is_new = cluster.nodes().hello(from, homes, cluster.now());
+                if is_new {
+                    tracing::info!(node.id = %from, "a node is here");
+                    // It may have been taken for dead, and its people with it.
+                    self.tell_shards(|| Control::CompareHeads).await;
+                }
+                self.tell_view().await;
+            }
+            (Topic::Cluster, Word::Bye) => {
+                let was_known = cluster.nodes().bye(from);
+                if was_known {
+                    tracing::info!(node.id = %from, "a node has gone");
+                    self.lost(from).await;
+                }
+            }
+            (Topic::Cluster, Word::SessionEnded { session_id }) => {
+                self.tell_shards(|| Control::EndSession(session_id)).await;
+            }
+            (Topic::Cluster, Word::Joined { conversation_id, first, user_ids }) => {
+                let is_here = |user: &UserId| !self.shared.directory.shards_of(*user).is_empty();
+                if user_ids.iter().any(is_here) {
+                    let word = Word::Joined { conversation_id, first, user_ids };
+                    self.to_home(conversation_id, from, word).await;
+                }
+            }
+            (Topic::Node(_), Word::Forward { number, conversation_id, acts }) => {
+                self.take_forward(from, number, conversation_id, acts);
+            }
+            (Topic::Node(_), Word::Answers { number, results }) => cluster.answered(number, results),
+            _ => metrics::not_understood(),
+        }
+    }
+
+    async fn to_home(&self, conversation: ConversationId, from: NodeId, word: Word) {
+        let home = &self.shared.homes[home_of(conversation, self.shared.homes.len())];
+        // A shard that has ended has no followers.
+        let _ended = home.commands.send(HomeInput::Heard { conversation, from, word: Box::new(word) }).await;
+    }
+
+    /// Does another node's acts, as if they had been asked for here, and answers.
+    fn take_forward(&self, from: NodeId, number: u64, conversation: ConversationId, acts: Vec<Act>) {
+        let Ok(permit) = Arc::clone(&self.taken).try_acquire_owned() else {
+            metrics::unanswered();
+            return;
+        };
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn(async move {
+            let results = decide_here(&shared, conversation, acts).await;
+            shared.cluster.say(Topic::Node(from), &Word::Answers { number, results });
+            drop(permit);
+        });
+    }
+
+    async fn lost(&mut self, node: NodeId) {
+        self.tell_view().await;
+        self.tell_shards(|| Control::NodeLost(node)).await;
+        // What it committed last, it may not have said.
+        self.tell_shards(|| Control::CompareHeads).await;
+    }
+
+    async fn tell_view(&mut self) {
+        let cluster = &self.shared.cluster;
+        let Some(view) = cluster.view() else { return };
+        let now = (view, cluster.bus().is_up());
+        if self.told.as_ref() != Some(&now) {
+            metrics::homes(now.0.homes());
+            self.tell_shards(|| Control::Cluster { view: now.0.clone(), up: now.1 }).await;
+            self.told = Some(now);
+        }
+    }
+
+    async fn tell_shards(&self, order: impl Fn() -> Control) {
+        for home in &self.shared.homes {
+            // A shard that has ended needs no orders.
+            let _ended = home.control.send(order()).await;
+        }
+    }
+}
+
+async fn decide_here(shared: &Shared, conversation: ConversationId, acts: Vec<Act>) -> super::Results {
+    let home = &shared.homes[home_of(conversation, shared.homes.len())];
+    let mut answers = Vec::with_capacity(acts.len());
+    for act in acts {
+        let (answer, answered) = oneshot::channel();
+        let reply = ReplyTo::Caller { answer, open: OpenCount::new(&shared.open_commands) };
+        let input = HomeInput::Act { conversation, act: Box::new(act), reply, here: true };
+        // A shard that has ended drops it, and with it the answer.
+        let _ended = home.commands.send(input).await;
+        answers.push(answered);
+    }
+    let unknown =
+        |_| ErrorBody::new(ErrorCode::UnknownOutcome, "the server stopped before it could answer: repeat the same");
+    join_all(answers).await.into_iter().map(|answered| answered.map_err(unknown).and_then(|result| result)).collect()
+}
