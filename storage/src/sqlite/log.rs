@@ -4,8 +4,6 @@
 //! thread decides and commits ([`sequencer`]). Reads go to the reading threads ([`ask`]).
 
 pub(super) mod ask;
-mod heads;
-pub(super) mod row;
 mod sequencer;
 mod write;
 
@@ -24,6 +22,7 @@ use super::reader::Readers;
 use super::writer::Writer;
 use crate::error::StoreResult;
 use crate::log::{Append, Appended, MessageLog, NewRecord, Range};
+use crate::stored::record;
 
 /// What a request takes besides its records' bytes, about.
 const REQUEST_BYTES: usize = 128;
@@ -110,6 +109,6 @@ fn encode_record(id: ConversationId, at: Sequence, record: &NewRecord) -> StoreR
         sender_id: record.author.sender_id,
         client_id: record.client_message_id,
         recalls,
-        bytes: row::encode(id, at, record)?,
+        bytes: record::encode(id, at, record)?,
     })
 }

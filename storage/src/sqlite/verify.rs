@@ -12,12 +12,14 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::error::{OpenError, asking, damaged, opening};
 use super::folder::Folder;
-use super::log::{ask, row};
+use super::log::ask;
 use super::records::ask as rows;
 use super::schema::{self, LOG, META};
 use crate::error::{StoreError, StoreResult};
 use crate::families;
 use crate::records::FamilyDef;
+use crate::stored::record;
+use crate::stored::row::claim_checksum;
 
 /// Problems that are told; a damaged page can make thousands.
 const PROBLEMS: usize = 100;
@@ -149,7 +151,7 @@ impl Check {
                 self.note(LOG.name, gap(id, expected, at));
             }
             let bytes = found.get_ref(2).map_err(asking)?.as_blob().map_err(damaged)?;
-            let sound = row::decode(id, at, bytes).and_then(|record| kept(log, &record));
+            let sound = record::decode(id, at, bytes).and_then(|record| kept(log, &record));
             self.note(LOG.name, sound);
         }
         Ok(())
@@ -198,7 +200,7 @@ impl Check {
             let name: String = row.get(0).map_err(asking)?;
             let value: Vec<u8> = row.get(1).map_err(asking)?;
             let owner: Vec<u8> = row.get(2).map_err(asking)?;
-            if row.get::<_, u32>(3).map_err(asking)? != rows::claim_checksum(&name, &value, &owner) {
+            if row.get::<_, u32>(3).map_err(asking)? != claim_checksum(&name, &value, &owner) {
                 let what = format_args!("the checksum of a claim of {name} does not match");
                 self.note::<()>(META.name, Err(damaged(what)));
             }

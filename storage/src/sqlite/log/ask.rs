@@ -6,9 +6,9 @@ use hubbub_protocol::{ClientMessageId, ConversationId, Record, Sequence, UserId}
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::super::error::{asking, damaged};
-use super::row;
 use crate::error::StoreResult;
 use crate::log::{MAX_READ_RECORDS, Range};
+use crate::stored;
 
 /// The highest sequence of a conversation.
 pub(in crate::sqlite) fn head(connection: &Connection, id: ConversationId) -> StoreResult<Sequence> {
@@ -30,7 +30,7 @@ pub(in crate::sqlite) fn record(
         .map_err(asking)?;
     let mut rows = statement.query(params![id.as_bytes(), number]).map_err(asking)?;
     let Some(found) = rows.next().map_err(asking)? else { return Ok(None) };
-    row::decode(id, at, found.get_ref(0).map_err(asking)?.as_blob().map_err(damaged)?).map(Some)
+    stored::record::decode(id, at, found.get_ref(0).map_err(asking)?.as_blob().map_err(damaged)?).map(Some)
 }
 
 /// Whether there is a record at a place, sound or not.
@@ -103,7 +103,7 @@ fn collect(connection: &Connection, sql: &str, id: ConversationId, params: impl 
     while let Some(found) = rows.next().map_err(asking)? {
         let at = sequence(found.get(0).map_err(asking)?)?;
         let bytes = found.get_ref(1).map_err(asking)?.as_blob().map_err(damaged)?;
-        records.push(row::decode(id, at, bytes)?);
+        records.push(stored::record::decode(id, at, bytes)?);
     }
     Ok(records)
 }

@@ -9,6 +9,7 @@ use super::super::schema;
 use crate::error::{Reason, StoreError, StoreResult};
 use crate::families;
 use crate::records::{FamilyDef, MAX_LIST_ROWS, RawRow, Slice, Version};
+use crate::stored::row::{claim_checksum, end_of, next_key, row_checksum, version};
 
 /// Which row.
 #[derive(Debug)]
@@ -133,42 +134,4 @@ pub(super) fn claimant(connection: &Connection, name: &str, value: &[u8]) -> Sto
         return Ok(Some(owner));
     }
     Err(damaged(format_args!("the checksum of a claim of {name} does not match")))
-}
-
-/// Over all that the row says, and where it stands.
-pub(super) fn row_checksum(family: &FamilyDef, partition: &[u8], sort: &[u8], version: Version, value: &[u8]) -> u32 {
-    checksum(&[family.name.as_bytes(), partition, sort, &version.to_be_bytes(), value])
-}
-
-/// Over all that the claim says.
-pub(in crate::sqlite) fn claim_checksum(name: &str, value: &[u8], owner: &[u8]) -> u32 {
-    checksum(&[name.as_bytes(), value, owner])
-}
-
-/// Each part after its length, so that no two lists of parts read alike.
-fn checksum(parts: &[&[u8]]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_be_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize()
-}
-
-fn version(number: i64) -> StoreResult<Version> {
-    Version::try_from(number).map_err(damaged)
-}
-
-/// The first key above this one.
-fn next_key(mut key: Vec<u8>) -> Vec<u8> {
-    key.push(0);
-    key
-}
-
-/// The first key above all that start so; `None` where there is no such key.
-fn end_of(prefix: &[u8]) -> Option<Vec<u8>> {
-    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut end = prefix[..=kept].to_vec();
-    end[kept] += 1;
-    Some(end)
 }

@@ -9,6 +9,7 @@ use super::super::writer::GroupCommitter;
 use super::ask::{self, Families, RowKey};
 use crate::error::{Reason, StoreError, StoreResult};
 use crate::records::{Claimed, Expect, Version, Written};
+use crate::stored::row::{claim_checksum, row_checksum};
 
 /// What is asked.
 pub(super) enum Request {
@@ -76,7 +77,7 @@ impl RecordCommitter {
         }
         let version = found.unwrap_or_default() + 1;
         let number = i64::try_from(version).map_err(|error| StoreError::Invalid(Reason::new(error)))?;
-        let sum = ask::row_checksum(key.family, &key.partition, &key.sort, version, value);
+        let sum = row_checksum(key.family, &key.partition, &key.sort, version, value);
         self.connection
             .execute(&self.families.of(key.family)?.put, params![key.partition, key.sort, number, value, sum])?;
         Ok(Written::Done(version))
@@ -96,7 +97,7 @@ impl RecordCommitter {
             None => {
                 self.connection.execute(
                     "INSERT INTO claims (name, value, owner, checksum) VALUES (?1, ?2, ?3, ?4)",
-                    params![name, value, owner, ask::claim_checksum(name, value, owner)],
+                    params![name, value, owner, claim_checksum(name, value, owner)],
                 )?;
                 Ok(Claimed::Yours)
             }

@@ -11,7 +11,6 @@ use hubbub_protocol::member::SenderType;
 use hubbub_protocol::record::Author;
 use hubbub_protocol::{ClientMessageId, ConversationId, DeviceId, Record, Sequence, Timestamp, UserId, codec};
 
-use super::super::error::damaged;
 use crate::error::{Reason, StoreError, StoreResult};
 use crate::log::NewRecord;
 
@@ -21,7 +20,7 @@ const HAS_CLIENT_ID: u8 = 2;
 const CHECKSUM_BYTES: usize = 4;
 
 /// The bytes of a record at a place.
-pub(super) fn encode(conversation_id: ConversationId, sequence: Sequence, record: &NewRecord) -> StoreResult<Vec<u8>> {
+pub(crate) fn encode(conversation_id: ConversationId, sequence: Sequence, record: &NewRecord) -> StoreResult<Vec<u8>> {
     let body = codec::encode_body(&record.body).map_err(|error| StoreError::Invalid(Reason::new(error)))?;
     let (device, client_id) = (record.author.device_id, record.client_message_id);
     let mut bytes = Vec::with_capacity(3 + 16 * 3 + 8 + body.len() + CHECKSUM_BYTES);
@@ -39,12 +38,14 @@ pub(super) fn encode(conversation_id: ConversationId, sequence: Sequence, record
 }
 
 /// The record with these bytes at this place; `Damaged` if they are not what was written there.
-pub(in crate::sqlite) fn decode(
+pub(crate) fn decode(
     conversation_id: ConversationId,
     sequence: Sequence,
     bytes: &[u8],
 ) -> StoreResult<Record> {
-    let bad = |what| damaged(format_args!("conversation {conversation_id}, sequence {sequence}: {what}"));
+    let bad = |what| {
+        StoreError::Damaged(Reason::new(format_args!("conversation {conversation_id}, sequence {sequence}: {what}")))
+    };
     let (content, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(|| bad("its record is cut short"))?;
     if u32::from_be_bytes(*sum) != checksum(conversation_id, sequence, content) {
         return Err(bad("its checksum does not match"));
@@ -58,7 +59,7 @@ pub(in crate::sqlite) fn decode(
 }
 
 /// The record as it was handed in, to be encoded anew.
-pub(super) fn as_new(record: Record) -> NewRecord {
+pub(crate) fn as_new(record: Record) -> NewRecord {
     let Record { author, created_at, client_message_id, body, .. } = record;
     NewRecord { author, created_at, client_message_id, body }
 }
