@@ -95,15 +95,13 @@ impl Cluster {
         self.say(Topic::Node(home), &Word::Forward { number, conversation_id, acts });
         let results = tokio::time::timeout(PATIENCE, answered).await;
         lock(&self.pending).remove(&number);
-        match results {
-            Ok(Ok(results)) => Some(results),
-            Ok(Err(_)) | Err(_) => {
-                metrics::unanswered();
-                tracing::info!(node.id = %home, conversation.id = %conversation_id, "a node left acts unanswered");
-                self.nodes().suspect(home, self.now());
-                None
-            }
+        if let Ok(Ok(results)) = results {
+            return Some(results);
         }
+        metrics::unanswered();
+        tracing::info!(node.id = %home, conversation.id = %conversation_id, "a node left acts unanswered");
+        self.nodes().suspect(home, self.now());
+        None
     }
 
     /// A node has answered.

@@ -145,16 +145,10 @@ impl Nodes {
 
 /// A node's number for a conversation: the same on every node and in every version.
 fn draw(node: NodeId, conversation: ConversationId) -> u64 {
-    let mut state = 0;
-    for half in [halves(*node.as_bytes()), halves(*conversation.as_bytes())].concat() {
-        state = mix(state ^ half);
-    }
-    state
-}
-
-fn halves(bytes: [u8; 16]) -> [u64; 2] {
-    let number = u128::from_be_bytes(bytes);
-    [(number >> 64) as u64, number as u64]
+    let bytes = [*node.as_bytes(), *conversation.as_bytes()];
+    let words =
+        bytes.as_flattened().chunks_exact(8).map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
+    words.fold(0, |state, word| mix(state ^ word))
 }
 
 /// The finaliser of `SplitMix64` (Steele, Lea and Flood 2014).
@@ -180,7 +174,9 @@ mod tests {
     fn three(me: u8) -> Nodes {
         let mut nodes = Nodes::new(node(me), true);
         nodes.set_up(true, 0);
-        (1..=3).for_each(|other| drop(nodes.hello(node(other), true, 0)));
+        for other in 1..=3 {
+            nodes.hello(node(other), true, 0);
+        }
         nodes
     }
 

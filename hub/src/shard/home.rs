@@ -31,7 +31,7 @@ use hubbub_storage::error::StoreError;
 use hubbub_storage::log::{Append, Appended};
 
 use self::abroad::Abroad;
-use self::conversation::{Conversation, Target, Watch, Work};
+use self::conversation::{Asking, Conversation, Target, Watch, Work};
 use self::presence::PRESENCE_MAX_MEMBERS;
 use super::ring::Ring;
 use crate::directory::Directory;
@@ -243,7 +243,7 @@ impl HomeCore {
             }
             conversation.touched = true;
             if conversation.state.is_none() {
-                conversation.loading = true;
+                conversation.asking = Asking::State;
                 conversation.looks = conversation.looks.wrapping_add(1);
                 let since = conversation.committed;
                 out.push(HomeOutput::Work(HomeWork::Load { conversation: id, since }));
@@ -254,7 +254,7 @@ impl HomeCore {
                     // Read in its turn, so that acts are decided in the order in which they came, and against the
                     // target as it is then.
                     let target = act.command.target().unwrap_or_default();
-                    conversation.reading = true;
+                    conversation.asking = Asking::Target;
                     out.push(HomeOutput::Work(HomeWork::ReadTarget { conversation: id, target }));
                     return;
                 }
@@ -324,7 +324,7 @@ impl HomeCore {
         out: &mut Vec<HomeOutput>,
     ) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
-        conversation.reading = false;
+        conversation.asking = Asking::Nothing;
         let Some(mut work) = conversation.queue.pop_front() else { return };
         match result {
             Ok(record) => {
@@ -339,7 +339,7 @@ impl HomeCore {
 
     fn loaded(&mut self, id: ConversationId, result: Result<Loaded, StoreError>, out: &mut Vec<HomeOutput>) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
-        conversation.loading = false;
+        conversation.asking = Asking::Nothing;
         match result {
             Ok(Loaded { state, missed }) => {
                 conversation.committed = Some(state.head());

@@ -22,7 +22,7 @@ use hubbub_storage::bus::Topic;
 use hubbub_storage::error::StoreError;
 
 use super::batch::payload_bytes;
-use super::conversation::{Target, Watch, Work};
+use super::conversation::{Asking, Target, Watch, Work};
 use super::presence::PRESENCE_MAX_MEMBERS;
 use super::{HomeCore, HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
@@ -169,7 +169,7 @@ impl HomeCore {
     fn catch_up(&mut self, id: ConversationId, out: &mut Vec<HomeOutput>) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         conversation.behind = false;
-        conversation.catching_up = true;
+        conversation.asking = Asking::Above;
         conversation.looks = conversation.looks.wrapping_add(1);
         let after = conversation.committed.unwrap_or_default();
         out.push(HomeOutput::Work(HomeWork::CatchUp { conversation: id, after }));
@@ -183,7 +183,7 @@ impl HomeCore {
         out: &mut Vec<HomeOutput>,
     ) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
-        conversation.catching_up = false;
+        conversation.asking = Asking::Nothing;
         match result {
             Ok(records) => {
                 if let Some(Work::Act { target, .. }) = conversation.queue.front_mut() {

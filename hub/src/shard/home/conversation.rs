@@ -20,16 +20,13 @@ pub(crate) struct Conversation {
     /// Up to where the edges were told; `None` until first loaded.
     pub(crate) committed: Option<Sequence>,
     pub(crate) snapshot_at: Sequence,
-    pub(crate) loading: bool,
-    /// The target of the act at the front is being read.
-    pub(crate) reading: bool,
+    /// What the store is being asked for.
+    pub(crate) asking: Asking,
     pub(crate) in_flight: Option<Batch>,
     /// Acts that the node which is home to it was asked to do.
     pub(crate) forwarded: Option<Vec<Work>>,
     /// Whether other nodes' commits are heard of.
     pub(crate) watch: Watch,
-    /// The records above the committed ones are being read.
-    pub(crate) catching_up: bool,
     /// Other nodes may have committed more: to be caught up with before anything else.
     pub(crate) behind: bool,
     /// How often the log was asked for what is new: what was asked after an act came has seen what its sender saw.
@@ -69,6 +66,19 @@ pub(crate) enum Work {
     },
     /// Somebody here joined by what another node committed: the log has to be looked at.
     Look,
+}
+
+/// What the store is being asked for, before anything else can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Asking {
+    #[default]
+    Nothing,
+    /// The state.
+    State,
+    /// The target of the act at the front of the queue.
+    Target,
+    /// The records above the committed ones.
+    Above,
 }
 
 /// Whether a conversation's topic is watched.
@@ -139,8 +149,8 @@ impl Conversation {
     }
 
     /// The state is not the committed one, or is about to change.
-    pub(crate) const fn is_busy(&self) -> bool {
-        self.in_flight.is_some() || self.loading || self.reading || self.catching_up
+    pub(crate) fn is_busy(&self) -> bool {
+        self.in_flight.is_some() || self.asking != Asking::Nothing
     }
 
     /// Whether somebody on this node follows it.
