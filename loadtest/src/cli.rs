@@ -56,10 +56,34 @@ impl Cli {
     }
 }
 
-fn run(scenario: &Scenario) -> anyhow::Result<Report> {
+/// The scenario that these words ask for, as they stand after `loadtest`.
+///
+/// # Errors
+///
+/// They ask for none.
+pub fn scenario(words: &[&str]) -> anyhow::Result<Scenario> {
+    match Cli::try_parse_from(["loadtest"].iter().chain(words))?.command {
+        Command::Scenario(scenario) => Ok(scenario),
+        Command::List => anyhow::bail!("a list is no scenario"),
+    }
+}
+
+/// Runs a scenario on this thread alone.
+///
+/// # Errors
+///
+/// The server cannot be reached, or refuses what the scenario needs before it can begin.
+pub fn perform(scenario: &Scenario) -> anyhow::Result<Report> {
+    on_this_thread(scenario.run())
+}
+
+fn on_this_thread<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = tokio::task::LocalSet::new();
-    let report = local.block_on(&runtime, async {
+    tokio::task::LocalSet::new().block_on(&runtime, work)
+}
+
+fn run(scenario: &Scenario) -> anyhow::Result<Report> {
+    let report = on_this_thread(async {
         tokio::select! {
             biased;
             interrupted = tokio::signal::ctrl_c() => {

@@ -15,10 +15,10 @@ use crate::report;
 const LWTS: &str = "hubbub_cql_lwts_total";
 /// Writes and reads of the CQL store whose outcome nobody knew at first.
 const UNKNOWN: &str = "hubbub_cql_unknown_outcomes_total";
-/// Bytes that went to Redis and came from there.
-const BUS_BYTES: &str = "hubbub_bus_bytes_total";
+/// Bytes that went to Redis, and that came from there.
+const BUS_BYTES: [&str; 2] = ["hubbub_bus_published_bytes_total", "hubbub_bus_heard_bytes_total"];
 /// Acts that one node had another decide.
-const FORWARDED: &str = "hubbub_cluster_forwarded_total";
+const FORWARDED: &str = "hubbub_forwarded_acts_total";
 /// A server that does not tell within this time is left out.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -80,11 +80,12 @@ impl Run {
 pub(crate) fn report(before: &Look, after: &Look, acked: u64) -> report::Counters {
     let grown = after.since(before);
     let of = |name: &str| grown.get(name).copied();
+    let bus_bytes = BUS_BYTES.iter().filter_map(|name| of(name)).reduce(|out, back| out + back);
     let each = |count: Option<u64>| count.filter(|_| acked > 0).map(|count| per(count, as_f64(acked)));
     report::Counters {
         lwts: of(LWTS),
         lwts_per_message: each(of(LWTS)),
-        redis_bytes_per_message: each(of(BUS_BYTES)),
+        redis_bytes_per_message: each(bus_bytes),
         unknown_outcomes: of(UNKNOWN),
         forwarded: of(FORWARDED),
         all: grown,
@@ -97,7 +98,7 @@ mod tests {
 
     const BEFORE: &str = "# TYPE a counter\nhubbub_cql_lwts_total{kind=\"append\"} 5\nhubbub_cql_lwts_total 2\nx 3\n";
     const AFTER: &str =
-        "hubbub_cql_lwts_total{kind=\"append\"} 9\nhubbub_cql_lwts_total 3\nhubbub_bus_bytes_total 50\n";
+        "hubbub_cql_lwts_total{kind=\"append\"} 9\nhubbub_cql_lwts_total 3\nhubbub_bus_heard_bytes_total 50\n";
 
     #[test]
     fn counters_are_summed_over_labels_and_servers_and_a_new_server_counts_from_zero() {
