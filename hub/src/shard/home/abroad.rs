@@ -22,7 +22,7 @@ use hubbub_storage::bus::Topic;
 use hubbub_storage::error::StoreError;
 
 use super::batch::payload_bytes;
-use super::conversation::{Asking, Target, Watch, Work};
+use super::conversation::{Asking, Conversation, Target, Watch, Work};
 use super::presence::PRESENCE_MAX_MEMBERS;
 use super::{HomeCore, HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
@@ -43,15 +43,16 @@ const MAX_COMPARED: usize = 1_024;
 pub(crate) struct Abroad {
     view: View,
     up: bool,
-    /// The conversations that are watched, the one that was looked at longest ago first.
-    watched: VecDeque<ConversationId>,
+    /// The conversations that are watched, the one that was looked at longest ago first, each with the number of its watch.
+    watched: VecDeque<(ConversationId, u64)>,
+    watches: u64,
     /// How many of them are to be looked at as soon as may be.
     hurry: usize,
 }
 
 impl Abroad {
     pub(crate) const fn new(view: View) -> Self {
-        Self { view, up: false, watched: VecDeque::new(), hurry: 0 }
+        Self { view, up: false, watched: VecDeque::new(), watches: 0, hurry: 0 }
     }
 }
 
@@ -86,11 +87,11 @@ impl HomeCore {
         let every = if abroad.up { COMPARE_EVERY } else { COMPARE_EVERY_DEAF };
         let due = abroad.watched.len().div_ceil(every).max(abroad.hurry).min(MAX_COMPARED);
         abroad.hurry -= due.min(abroad.hurry);
-        let looked_at: Vec<ConversationId> = abroad.watched.drain(..due).collect();
-        for id in looked_at {
-            if self.goes_on_watching(id, out) {
+        let looked_at: Vec<_> = abroad.watched.drain(..due).collect();
+        for (id, number) in looked_at {
+            if self.goes_on_watching(id, number, out) {
                 if let Some(abroad) = &mut self.abroad {
-                    abroad.watched.push_back(id);
+                    abroad.watched.push_back((id, number));
                 }
                 self.ask_who_is_where(id, out);
                 self.pump(id, now, out);
@@ -98,10 +99,9 @@ impl HomeCore {
         }
     }
 
-    fn goes_on_watching(&mut self, id: ConversationId, out: &mut Vec<HomeOutput>) -> bool {
-        let Some(conversation) = self.conversations.get_mut(&id).filter(|found| found.watch != Watch::Off) else {
-            return false;
-        };
+    fn goes_on_watching(&mut self, id: ConversationId, number: u64, out: &mut Vec<HomeOutput>) -> bool {
+        let this_watch = |found: &&mut Conversation| found.watch != Watch::Off && found.watch_number == number;
+        let Some(conversation) = self.conversations.get_mut(&id).filter(this_watch) else { return false };
         if conversation.is_idle() && !std::mem::take(&mut conversation.touched) {
             conversation.watch = Watch::Off;
             conversation.elsewhere = super::presence::Elsewhere::default();
@@ -126,8 +126,9 @@ impl HomeCore {
         let wants_watch = matches!(conversation.queue.front(), Some(Work::Subscribe { .. } | Work::Look))
             || conversation.is_followed();
         if conversation.watch == Watch::Off && wants_watch {
-            conversation.watch = Watch::Asked;
-            abroad.watched.push_back(id);
+            abroad.watches += 1;
+            (conversation.watch, conversation.watch_number) = (Watch::Asked, abroad.watches);
+            abroad.watched.push_back((id, abroad.watches));
             out.push(HomeOutput::Work(HomeWork::Watch { conversation: id }));
             return true;
         }

@@ -27,6 +27,8 @@ pub(crate) struct Conversation {
     pub(crate) forwarded: Option<Vec<Work>>,
     /// Whether other nodes' commits are heard of.
     pub(crate) watch: Watch,
+    /// Which of its home's watches this is.
+    pub(crate) watch_number: u64,
     /// Other nodes may have committed more: to be caught up with before anything else.
     pub(crate) behind: bool,
     /// How often the log was asked for what is new: what was asked after an act came has seen what its sender saw.
