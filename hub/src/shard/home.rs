@@ -141,11 +141,14 @@ impl HomeCore {
                 return;
             }
             let Some(conversation) = self.conversations.get_mut(&id) else { return };
-            if conversation.queue.is_empty() {
+            // Whoever follows it hears of what was committed without this home's knowing by the load.
+            let wants_load = conversation.state.is_none() && conversation.behind;
+            if conversation.queue.is_empty() && !wants_load {
                 return;
             }
-            conversation.touched = true;
+            conversation.touched |= !conversation.queue.is_empty();
             if conversation.state.is_none() {
+                conversation.behind = false;
                 conversation.asking = Asking::State;
                 conversation.looks = conversation.looks.wrapping_add(1);
                 let since = conversation.committed;

@@ -90,6 +90,8 @@ impl HomeCore {
             Ok(Appended::Duplicate { known }) => self.again(id, batch, &known, out),
             Err(failure) => {
                 conversation.state = None;
+                // It may be stored after all, and then those who follow are to hear of it.
+                conversation.behind = conversation.is_followed();
                 for Decided { act, reply, .. } in batch.acts {
                     match &failure {
                         AppendFailure::Refused(refusal) => refuse(id, act, refusal.clone(), reply, out),
