@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -12,9 +13,12 @@ use clap::{Parser, Subcommand};
 use crate::client::ClientError;
 use crate::report::Report;
 use crate::scenario::Scenario;
+use crate::signs::Signs;
 
 /// A run was bad, or could not be made.
 const FAILED: u8 = 1;
+/// How often it is looked whether a run is still wanted.
+const LOOK: Duration = Duration::from_millis(100);
 /// The command line was wrong.
 const USAGE: u8 = 2;
 
@@ -72,9 +76,22 @@ pub fn scenario(words: &[&str]) -> anyhow::Result<Scenario> {
 ///
 /// # Errors
 ///
-/// The server cannot be reached, or refuses what the scenario needs before it can begin.
+/// The server cannot be reached, or refuses what the scenario needs before it can begin; or the run was abandoned.
 pub fn perform(scenario: &Scenario) -> anyhow::Result<Report> {
-    on_this_thread(scenario.run())
+    let signs = &scenario.common().signs;
+    on_this_thread(async {
+        tokio::select! {
+            biased;
+            report = scenario.run() => report,
+            () = abandoned(signs) => anyhow::bail!("abandoned"),
+        }
+    })
+}
+
+async fn abandoned(signs: &Signs) {
+    while !signs.is_abandoned() {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 fn on_this_thread<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

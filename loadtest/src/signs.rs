@@ -1,9 +1,9 @@
 //! What others may see of a run while it goes on: how far it is, and how its clients fare.
 //!
 //! Written by the run's one thread, read by any other, such as that of a test which breaks things meanwhile. Plain
-//! counters: nothing here waits.
+//! counters: nothing here waits. The one word in the other direction is that nobody wants the report any more.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How far a run is.
@@ -33,6 +33,7 @@ pub struct Signs {
     deferred: AtomicU64,
     slowest_ack_us: AtomicU64,
     slowest_delivery_us: AtomicU64,
+    abandoned: AtomicBool,
 }
 
 impl Signs {
@@ -70,6 +71,16 @@ impl Signs {
     /// The same to a reader, of the deliveries since this was last asked, replayed ones included.
     pub fn take_slowest_delivery(&self) -> Duration {
         Duration::from_micros(self.slowest_delivery_us.swap(0, Ordering::AcqRel))
+    }
+
+    /// Nobody wants the report any more: the run ends soon.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+    }
+
+    /// Whether nobody wants the report any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     pub(crate) fn reach(&self, stage: Stage) {

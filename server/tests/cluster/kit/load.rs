@@ -14,7 +14,8 @@ use super::cluster::Cluster;
 /// A scenario of the load test that goes on.
 pub(crate) struct Load {
     signs: Arc<Signs>,
-    thread: JoinHandle<Result<Report, String>>,
+    /// Until somebody waits for it.
+    thread: Option<JoinHandle<Result<Report, String>>>,
 }
 
 /// What was seen for a while.
@@ -42,15 +43,17 @@ impl Load {
         let scenario = cli::scenario(&[words, &shared].concat()).expect("such a scenario");
         let signs = Arc::clone(&scenario.common().signs);
         let thread = std::thread::spawn(move || cli::perform(&scenario).map_err(|error| format!("{error:#}")));
-        Self { signs, thread }
+        Self { signs, thread: Some(thread) }
     }
 
     /// Waits until all clients are live and send.
-    pub(crate) fn runs(self) -> Self {
+    pub(crate) fn runs(mut self) -> Self {
         let give_up = Instant::now() + PATIENCE;
         while self.signs.stage() < Stage::Running && Instant::now() < give_up {
-            if self.thread.is_finished() {
-                panic!("the load never ran: {:?}", self.thread.join().map(|outcome| outcome.err()));
+            if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+                // It says why it never ran.
+                self.report();
+                panic!("the load is over before it ran");
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -81,14 +84,15 @@ impl Load {
     }
 
     /// Waits for the end, and shows the report.
-    pub(crate) fn report(self) -> Report {
-        let report = self.thread.join().expect("the load's thread ends").expect("the load ends");
+    pub(crate) fn report(&mut self) -> Report {
+        let thread = self.thread.take().expect("it is waited for once");
+        let report = thread.join().expect("the load's thread ends").expect("the load ends");
         println!("{report}");
         report
     }
 
     /// Waits for the end, at which nothing may be lost, doubled or reordered, and everything settled.
-    pub(crate) fn passes(self) -> Report {
+    pub(crate) fn passes(mut self) -> Report {
         let report = self.report();
         assert!(report.acked > 0 && report.delivered > 0, "there was load: {report}");
         assert_eq!(report.lost, 0, "DURABLE, GAPLESS, RESUMABLE: {:#?}", report.violations);
@@ -99,5 +103,15 @@ impl Load {
         assert_eq!(report.unknown, 0, "HONEST: unknown ones were settled by a retry with the same id");
         assert!(report.valid, "{:#?}", report.notes);
         report
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        // A test that failed wants no report; the next one wants the machine.
+        self.signs.abandon();
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
     }
 }
