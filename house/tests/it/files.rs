@@ -135,7 +135,8 @@ fn every_link_in_the_documents_leads_somewhere() {
 #[test]
 fn the_commands_of_the_house_can_be_run() {
     use std::os::unix::fs::PermissionsExt;
-    for command in ["test", ".ci/run"] {
+    let tools = ["tools/cql", "tools/redis", "tools/cluster", "tools/secrets", "deploy/healthy"];
+    for command in ["test", ".ci/run"].into_iter().chain(tools) {
         let mode = std::fs::metadata(workspace::root().join(command)).unwrap().permissions().mode();
         assert_eq!(mode & 0o111, 0o111, "{command} is not executable");
     }
