@@ -1,5 +1,6 @@
 //! A Redis of our own, which can be killed, emptied and stopped; and a foreign hand on it, which lies.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -92,6 +93,8 @@ pub(crate) struct Liar {
     seed: u64,
     /// The last things heard, with their channels.
     kept: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Its own lies that it has not heard yet.
+    echoes: HashMap<(Vec<u8>, Vec<u8>), u32>,
     pub(crate) lies: u64,
 }
 
@@ -103,12 +106,16 @@ impl Liar {
         let mut heard = redis.connect();
         heard.write_all(&command(&[b"PSUBSCRIBE", b"*"])).expect("it listens");
         let said = redis.connect();
-        Self { heard: BufReader::new(heard), said, seed, kept: Vec::new(), lies: 0 }
+        Self { heard: BufReader::new(heard), said, seed, kept: Vec::new(), echoes: HashMap::new(), lies: 0 }
     }
 
-    /// Hears one thing and lies five times.
+    /// Hears one thing that nodes said, and lies five times.
     pub(crate) fn turn(&mut self) {
         let Some((channel, body)) = self.hear() else { return };
+        if let Some(count) = self.echoes.get_mut(&(channel.clone(), body.clone())).filter(|count| **count > 0) {
+            *count -= 1;
+            return;
+        }
         self.kept.push((channel.clone(), body.clone()));
         if self.kept.len() > KEPT_MAX {
             self.kept.remove(0);
@@ -134,6 +141,7 @@ impl Liar {
         let mut answer = [0; 512];
         // How many heard it is of no interest; but it must be read.
         drop(self.said.read(&mut answer));
+        *self.echoes.entry((channel.to_vec(), body.to_vec())).or_default() += 1;
         self.lies += 1;
     }
 
