@@ -10,9 +10,13 @@
 
 #[cfg(any(feature = "conformance", feature = "redis"))]
 mod ear;
+#[cfg(feature = "redis")]
+mod frame;
 pub mod local;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(all(feature = "conformance", feature = "redis"))]
+pub mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;

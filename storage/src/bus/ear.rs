@@ -4,11 +4,16 @@
 //! until there is room for it (BOUNDED): nothing heard later comes before it. Up and Down are owed alike, and told as what
 //! is so by then.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use hubbub_protocol::NodeId;
 use tokio::sync::mpsc;
 
 use crate::bus::{BusEvent, Topic};
+
+/// Bytes of what a node has not taken yet, at the most.
+const MAX_INBOX_BYTES: usize = 32 * 1024 * 1024;
 
 /// The sending end of a node's events. A node begins by knowing that its bus is down.
 #[derive(Debug)]
@@ -20,6 +25,15 @@ pub(super) struct Ear {
     told: Carries,
     was_up: bool,
     missed: bool,
+    inbox: Inbox,
+}
+
+/// How much the receiver holds, as far as is known: it may have taken more since.
+#[derive(Debug, Default)]
+struct Inbox {
+    /// Of each event not taken yet, in order.
+    sizes: VecDeque<usize>,
+    bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +44,14 @@ enum Carries {
 
 impl Ear {
     pub(super) fn new(events: mpsc::Sender<BusEvent>) -> Self {
-        Self { events: Some(events), now: Carries::Nothing, told: Carries::Nothing, was_up: false, missed: false }
+        Self {
+            events: Some(events),
+            now: Carries::Nothing,
+            told: Carries::Nothing,
+            was_up: false,
+            missed: false,
+            inbox: Inbox::default(),
+        }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -89,10 +110,34 @@ impl Ear {
         self.now = Carries::Nothing;
     }
 
-    fn tell(&self, event: BusEvent) -> bool {
+    fn tell(&mut self, event: BusEvent) -> bool {
         // A node that is gone misses nothing.
         let Some(events) = &self.events else { return true };
-        !matches!(events.try_send(event), Err(mpsc::error::TrySendError::Full(_)))
+        let size = if let BusEvent::Heard { body, .. } = &event { body.len() } else { 0 };
+        self.inbox.holds(events.max_capacity() - events.capacity());
+        if size > 0 && self.inbox.bytes + size > MAX_INBOX_BYTES {
+            return false;
+        }
+        match events.try_send(event) {
+            Ok(()) => self.inbox.took(size),
+            Err(mpsc::error::TrySendError::Closed(_)) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => return false,
+        }
+        true
+    }
+}
+
+impl Inbox {
+    /// It holds so many events now: those before them have been taken.
+    fn holds(&mut self, events: usize) {
+        while self.sizes.len() > events {
+            self.bytes -= self.sizes.pop_front().unwrap_or_default();
+        }
+    }
+
+    fn took(&mut self, size: usize) {
+        self.sizes.push_back(size);
+        self.bytes += size;
     }
 }
 
@@ -138,6 +183,19 @@ mod tests {
         assert_eq!(all(&mut receiver), [BusEvent::Missed, heard(b"newer")]);
         assert!(ear.settle());
         assert_eq!(all(&mut receiver), []);
+    }
+
+    #[test]
+    fn bounded_a_receiver_is_full_of_bytes_before_it_is_full_of_events() {
+        let (mut ear, mut receiver) = ear(1000);
+        ear.up();
+        let large = Bytes::from(vec![0; MAX_INBOX_BYTES / 4]);
+        let mut say = || ear.hear(Topic::Cluster, NodeId::from_bytes([1; 16]), large.clone());
+        assert_eq!([say(), say(), say(), say(), say()], [true, true, true, true, false], "BOUNDED");
+        let taken = std::iter::from_fn(|| receiver.try_recv().ok()).count();
+        assert_eq!(taken, 5);
+        assert!(say());
+        assert_eq!(receiver.try_recv(), Ok(BusEvent::Missed));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The store's tests against real engines, in one binary.
 
 #[cfg(test)]
+mod bus;
+#[cfg(test)]
 mod faulty;
 #[cfg(test)]
 mod memory;
