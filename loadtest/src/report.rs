@@ -148,9 +148,9 @@ pub struct Presence {
 /// What the servers counted during the run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Counters {
-    /// Conditional writes to the CQL store.
+    /// Conditional writes to the CQL store, of any kind.
     pub lwts: Option<u64>,
-    /// The same for each acked message.
+    /// Those that append to a log, for each acked message.
     pub lwts_per_message: Option<f64>,
     /// Bytes to and from Redis for each acked message.
     pub redis_bytes_per_message: Option<f64>,

@@ -11,10 +11,11 @@ use super::{Run, as_f64, per};
 use crate::client::http::{Http, Target};
 use crate::report;
 
-/// Conditional writes (LWT) to the CQL store.
-const LWTS: &str = "hubbub_cql_lwts_total";
-/// Writes and reads of the CQL store whose outcome nobody knew at first.
-const UNKNOWN: &str = "hubbub_cql_unknown_outcomes_total";
+/// Conditional writes (LWT) to the CQL store, and the label of those that append to a log.
+const LWTS: &str = "hubbub_cql_writes_total";
+const APPENDS: &str = "of=\"append\"";
+/// Conditional writes whose outcome nobody knew at first.
+const UNKNOWN: &str = "hubbub_cql_doubts_total";
 /// Bytes that went to Redis, and that came from there.
 const BUS_BYTES: [&str; 2] = ["hubbub_bus_published_bytes_total", "hubbub_bus_heard_bytes_total"];
 /// Acts that one node had another decide.
@@ -22,7 +23,7 @@ const FORWARDED: &str = "hubbub_forwarded_acts_total";
 /// A server that does not tell within this time is left out.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// One look at the counters of all servers, each by its name, over all labels.
+/// One look at the counters of all servers, each by its name and labels.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Look {
     servers: Vec<Option<BTreeMap<String, u64>>>,
@@ -53,16 +54,15 @@ impl Look {
     }
 }
 
-/// The counters of a text in Prometheus' format, summed over their labels.
+/// The counters of a text in Prometheus' format, by name and labels.
 fn read(text: &str) -> BTreeMap<String, u64> {
     let mut counters = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let Some((series, value)) = line.rsplit_once(' ') else { continue };
-        let name = series.split('{').next().unwrap_or(series);
-        if name.ends_with("_total")
+        if name_of(series).ends_with("_total")
             && let Ok(value) = value.parse::<u64>()
         {
-            *counters.entry(name.to_owned()).or_default() += value;
+            counters.insert(series.to_owned(), value);
         }
     }
     counters
@@ -79,34 +79,49 @@ impl Run {
 /// What the counters come to, for so many acked messages.
 pub(crate) fn report(before: &Look, after: &Look, acked: u64) -> report::Counters {
     let grown = after.since(before);
-    let of = |name: &str| grown.get(name).copied();
-    let bus_bytes = BUS_BYTES.iter().filter_map(|name| of(name)).reduce(|out, back| out + back);
+    let of = |name: &str, label: &str| {
+        let series = grown.iter().filter(|(series, _)| name_of(series) == name && series.contains(label));
+        series.map(|(_, count)| *count).reduce(|all, one| all + one)
+    };
     let each = |count: Option<u64>| count.filter(|_| acked > 0).map(|count| per(count, as_f64(acked)));
-    report::Counters {
-        lwts: of(LWTS),
-        lwts_per_message: each(of(LWTS)),
-        redis_bytes_per_message: each(bus_bytes),
-        unknown_outcomes: of(UNKNOWN),
-        forwarded: of(FORWARDED),
-        all: grown,
+    let bus_bytes = BUS_BYTES.iter().filter_map(|name| of(name, "")).reduce(|out, back| out + back);
+    let mut all: BTreeMap<String, u64> = BTreeMap::new();
+    for (series, count) in &grown {
+        *all.entry(name_of(series).to_owned()).or_default() += count;
     }
+    report::Counters {
+        lwts: of(LWTS, ""),
+        lwts_per_message: each(of(LWTS, APPENDS)),
+        redis_bytes_per_message: each(bus_bytes),
+        unknown_outcomes: of(UNKNOWN, ""),
+        forwarded: of(FORWARDED, ""),
+        all,
+    }
+}
+
+/// A series' name without its labels.
+fn name_of(series: &str) -> &str {
+    series.split('{').next().unwrap_or(series)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BEFORE: &str = "# TYPE a counter\nhubbub_cql_lwts_total{kind=\"append\"} 5\nhubbub_cql_lwts_total 2\nx 3\n";
-    const AFTER: &str =
-        "hubbub_cql_lwts_total{kind=\"append\"} 9\nhubbub_cql_lwts_total 3\nhubbub_bus_heard_bytes_total 50\n";
+    const BEFORE: &str = "# TYPE a counter\nhubbub_cql_writes_total{of=\"append\",outcome=\"applied\"} 5\n\
+                          hubbub_cql_writes_total{of=\"row\"} 2\nx 3\n";
+    const AFTER: &str = "hubbub_cql_writes_total{of=\"append\",outcome=\"applied\"} 9\n\
+                         hubbub_cql_writes_total{of=\"row\"} 3\nhubbub_bus_heard_bytes_total 50\n";
 
     #[test]
     fn counters_are_summed_over_labels_and_servers_and_a_new_server_counts_from_zero() {
         let look = |texts: [&str; 2]| Look { servers: texts.iter().map(|text| Some(read(text))).collect() };
-        let (before, after) = (look([BEFORE, AFTER]), look([AFTER, "hubbub_cql_lwts_total 4"]));
+        let (before, after) = (look([BEFORE, AFTER]), look([AFTER, "hubbub_cql_writes_total{of=\"append\"} 4"]));
         let counters = report(&before, &after, 10);
         assert_eq!(counters.lwts, Some(5 + 4), "12 after 7, and 4 after a start");
+        assert_eq!(counters.lwts_per_message, Some(0.8), "of these 8 were appends");
         assert_eq!(counters.redis_bytes_per_message, Some(5.0));
         assert_eq!((counters.forwarded, counters.unknown_outcomes), (None, None), "what is not told is not 0");
+        assert_eq!(counters.all.get("hubbub_cql_writes_total"), Some(&9));
     }
 }
