@@ -9,7 +9,7 @@ use dashmap::DashMap;
 use crate::config::HubConfig;
 
 /// The counts.
-pub(crate) struct Admission {
+pub struct Admission {
     open: AtomicUsize,
     per_address: DashMap<IpAddr, usize>,
     max_open: usize,
@@ -18,13 +18,15 @@ pub(crate) struct Admission {
 }
 
 /// A place that was given; dropping it gives it back.
-pub(crate) struct Permit {
+pub struct Permit {
     admission: Arc<Admission>,
     address: Option<IpAddr>,
 }
 
 impl Admission {
-    pub(crate) fn new(config: &HubConfig) -> Arc<Self> {
+    /// Nobody is in yet.
+    #[must_use]
+    pub fn new(config: &HubConfig) -> Arc<Self> {
         Arc::new(Self {
             open: AtomicUsize::new(0),
             per_address: DashMap::new(),
@@ -34,8 +36,12 @@ impl Admission {
         })
     }
 
-    /// A place for a connection from this address, or the name of the limit that is reached.
-    pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Permit, &'static str> {
+    /// A place for a connection from this address.
+    ///
+    /// # Errors
+    ///
+    /// The name of the limit that is reached.
+    pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Permit, &'static str> {
         // The permit is made first, so that every way out gives the count back.
         let mut permit = Permit { admission: Arc::clone(self), address: None };
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.max_open {

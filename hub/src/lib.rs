@@ -46,6 +46,7 @@ mod shard;
 mod shared;
 
 pub use accept::HttpDoor;
+pub use admission::{Admission, Permit};
 pub use config::HubConfig;
 pub use error::HubError;
 pub use hub::Hub;

@@ -56,8 +56,8 @@ use crate::vitals::Vitals;
 
 /// All routes with all layers, at `/` and at `/api`. The peer's address is expected as
 /// `axum::extract::ConnectInfo<SocketAddr>` among a request's extensions.
-pub fn router(state: RestState) -> Router {
-    let (api, document) = resources(&state).split_for_parts();
+pub fn router(state: &RestState) -> Router {
+    let (api, document) = resources(state).split_for_parts();
     let api = api.merge(openapi::serve(&document)).merge(swagger::serve()).with_state(state.clone());
     let both = Router::new().merge(api.clone()).nest("/api", api);
     // Where there are sockets, these paths come here only behind another request on the same connection.

@@ -102,9 +102,8 @@ impl Throttle {
         match timeout(ASKING, cluster.count(&key, MINUTE)).await {
             // When its minute began is not told; a whole one heals it in any case.
             Ok(Some(count)) if count > u64::from(limit.per_minute) => Err(limit.refusal(MINUTE, "everywhere")),
-            Ok(Some(_)) => Ok(()),
-            // Nobody to ask, or not in time: the local limit is all (REDIS-FREE TRUTH).
-            Ok(None) | Err(_) => Ok(()),
+            // Within it; or nobody to ask, or no answer in time: then the local limit is all (REDIS-FREE TRUTH).
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 }

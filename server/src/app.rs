@@ -1,44 +1,43 @@
 //! A whole Hubbub in this process: the parts are made, joined and started here, and stopped in the opposite order.
 //!
-//! Nothing else in the workspace knows all the parts. Tests start the same thing on port 0.
+//! Nothing else in the workspace knows all the parts. Tests start the same thing on port 0. What the parts are follows from
+//! the role: `all` has a hub and REST on one port, `hub` no REST and no key that signs, `rest` no hub.
 //! Keeps DRAINED together with the hub, whose promise it is.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use futures_util::future::BoxFuture;
 use hubbub_domain::accounts::Accounts;
 use hubbub_domain::conversations::Conversations;
 use hubbub_domain::sessions::{Logins, Sessions};
 use hubbub_domain::tokens::{KeyRing, Verifier};
-use hubbub_hub::{Hub, HubConfig};
+use hubbub_hub::{HttpDoor, Hub};
 use hubbub_protocol::limits::Limits;
+use hubbub_rest::cluster::Cluster;
+use hubbub_rest::port::HubPort;
+use hubbub_rest::vitals::Vitals;
 use hubbub_rest::{RestState, Services};
+use hubbub_storage::bus::{BusEvent, ClusterBus, OpenBus};
 use hubbub_storage::clock::{Clock, SystemClock};
 use hubbub_storage::error::{Reason, StoreError};
-use hubbub_storage::sqlite::SqliteConfig;
 use hubbub_storage::store::Store;
-use hubbub_storage::{memory, sqlite};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, CookieSecure, RestSection, StoreKind};
+use crate::cluster_port::{ClusterPort, OverBus};
+use crate::config::{Config, CookieSecure, Role};
 use crate::http_door::{AxumDoor, Deadlines};
 use crate::hub_port::LocalHub;
-use crate::keys;
+use crate::jwks::{self, Following};
+use crate::rest_door::RestDoor;
 use crate::start_error::StartError;
 use crate::telemetry::Numbers;
-
-/// How long a port that is in use is waited for.
-const BIND_PATIENCE: Duration = Duration::from_secs(1);
-const BIND_AGAIN: Duration = Duration::from_millis(20);
-
-/// Connections that wait to be accepted: a storm of returning clients comes within a second, and what the queue does not
-/// hold is tried again by the client's system a second later. The system's own limit may be lower.
-const LISTEN_QUEUE: u32 = 4096;
+use crate::{listen, opening};
 
 /// An HTTP peer that takes not one byte of its answer for so long is gone.
 const TAKING_DEADLINE: Duration = Duration::from_secs(10);
@@ -49,13 +48,42 @@ const TAKE_IN_EVERY: Duration = Duration::from_secs(1);
 /// A Hubbub that accepts connections.
 pub struct App {
     address: SocketAddr,
-    hub: Hub,
+    front: Front,
     door: AxumDoor,
     store: Store,
+    bus: Arc<dyn ClusterBus>,
     tasks: TaskTracker,
     stopping: CancellationToken,
     /// Cancelled when nobody accepts connections any more, for whatever reason.
     deaf: CancellationToken,
+}
+
+/// Who accepts connections.
+#[derive(Clone)]
+enum Front {
+    /// The hub, which hands on what is no socket.
+    Hub(Hub),
+    /// A door to REST alone.
+    Rest(RestDoor),
+}
+
+/// What every role stands on.
+struct Ground {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    conversations: Conversations,
+    bus: Arc<dyn ClusterBus>,
+    numbers: Numbers,
+}
+
+/// What a role puts together: who accepts, what is answered by HTTP, and what runs beside.
+struct Parts {
+    front: Front,
+    router: Router,
+    /// A hub's keys, which it follows.
+    keys: Option<Following>,
+    /// What is heard on the bus, where no hub hears it.
+    unheard: Option<mpsc::Receiver<BusEvent>>,
 }
 
 impl App {
@@ -67,62 +95,69 @@ impl App {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         // Bound first and opened last: a port that is taken is told before the data folder is touched, and nobody is
         // accepted before there is something to say.
-        let socket = bind_patiently(config.listen).await?;
-        let (store, keys) = open_store(config).await?;
+        let bound = listen::bind_patiently(config.listen).await?;
+        let store = opening::store(config).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let conversations = Conversations::new(store.clone(), Arc::clone(&clock));
-        let verifier = Verifier::fixed(keys.public_keys().clone());
-        let jwks = keys.public_keys().to_jwks().into();
-        let sessions = Sessions::new(store.clone(), Arc::clone(&clock), verifier);
-        let logins = Logins::new(store.clone(), Arc::clone(&clock), Arc::new(keys));
-        let accounts = Accounts::new(store.clone(), Arc::clone(&clock));
-        let hub = Hub::start(
-            config.hub.clone(),
-            store.clone(),
-            conversations.clone(),
-            sessions.clone(),
-            Arc::clone(&clock),
-            hubbub_storage::bus::local::alone(),
-        )?;
-        let numbers = Numbers::of_this_process();
-        let rendered = numbers.clone();
-        let services = Services {
-            store: store.clone(),
-            clock,
-            accounts,
-            sessions,
-            logins,
-            jwks,
-            conversations,
-            cluster: None,
-            port: Arc::new(LocalHub(hub.clone())),
-            metrics: Arc::new(move || rendered.render()),
+        // A hub asks for its keys before it joins the bus, where others would count on it.
+        let (parts, ground) = match config.role {
+            Role::Hub => {
+                let (verifier, following) = jwks::open(&config.keys).await?;
+                let OpenBus { bus, events } = opening::bus(config).await?;
+                let ground = Ground { store, clock, conversations, bus, numbers: Numbers::of_this_process() };
+                (ground.hub(config, verifier, following, events)?, ground)
+            }
+            Role::All | Role::Rest => {
+                let keys = opening::keys(config).await?;
+                let OpenBus { bus, events } = opening::bus(config).await?;
+                let ground = Ground { store, clock, conversations, bus, numbers: Numbers::of_this_process() };
+                let parts = if config.role == Role::All {
+                    ground.all(config, keys, events)?
+                } else {
+                    ground.rest(config, keys, events)
+                };
+                (parts, ground)
+            }
         };
-        let router = hubbub_rest::router(RestState::new(services, rest_settings(&config.rest, &config.hub)));
+        let listener = bound.listen()?;
+        let address = listen::address_of(&listener, config.listen)?;
         let deadlines = Deadlines { head: config.hub.head_deadline, taking: TAKING_DEADLINE };
-        let door = AxumDoor::new(router, deadlines);
-        let listener = socket.listen(LISTEN_QUEUE).map_err(|error| not_listening(config.listen, error))?;
-        let address = listener.local_addr().map_err(|error| not_listening(config.listen, error))?;
-        let (stopping, deaf) = (CancellationToken::new(), CancellationToken::new());
-        let app = Self { address, hub, door, store, tasks: TaskTracker::new(), stopping, deaf };
-        app.spawn_tasks(listener, numbers);
+        let app = Self {
+            address,
+            front: parts.front,
+            door: AxumDoor::new(parts.router, deadlines),
+            store: ground.store,
+            bus: ground.bus,
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            deaf: CancellationToken::new(),
+        };
+        app.spawn_front(listener);
+        app.spawn_until_stopping(take_in(ground.numbers));
+        if let Some(following) = parts.keys {
+            app.spawn_until_stopping(following.follow());
+        }
+        if let Some(events) = parts.unheard {
+            app.spawn_until_stopping(overhear(events));
+        }
+        app.tasks.close();
         Ok(app)
     }
 
-    fn spawn_tasks(&self, listener: TcpListener, numbers: Numbers) {
-        let (hub, door) = (self.hub.clone(), Arc::new(self.door.clone()));
+    fn spawn_front(&self, listener: TcpListener) {
+        let (front, door): (_, Arc<dyn HttpDoor>) = (self.front.clone(), Arc::new(self.door.clone()));
         let deaf = self.deaf.clone().drop_guard();
         self.tasks.spawn(async move {
-            hub.serve(listener, door).await;
+            match front {
+                Front::Hub(hub) => hub.serve(listener, door).await,
+                Front::Rest(rest) => rest.serve(listener, door).await,
+            }
             drop(deaf);
         });
-        self.tasks.spawn(self.stopping.clone().run_until_cancelled_owned(async move {
-            loop {
-                tokio::time::sleep(TAKE_IN_EVERY).await;
-                numbers.take_in();
-            }
-        }));
-        self.tasks.close();
+    }
+
+    fn spawn_until_stopping(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.stopping.clone().run_until_cancelled_owned(work));
     }
 
     /// Where it listens: the port is real where 0 was asked for.
@@ -142,16 +177,22 @@ impl App {
 
     /// Waits until a part has ended that nobody asked to, and tells which: the rest can still be stopped softly.
     pub fn part_ended(&self) -> impl Future<Output = &'static str> + Send + 'static {
-        let (hub, deaf) = (self.hub.clone(), self.deaf.clone());
+        let (front, deaf) = (self.front.clone(), self.deaf.clone());
         async move {
+            let shard_ended = async {
+                match front {
+                    Front::Hub(hub) => hub.failed().await,
+                    Front::Rest(_) => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                () = hub.failed() => "a shard",
+                () = shard_ended => "a shard",
                 () = deaf.cancelled() => "the accept loop",
             }
         }
     }
 
-    /// Tells every client when to come back, answers what was accepted, and closes the store (DRAINED).
+    /// Tells every client when to come back, answers what was accepted, and closes the bus and the store (DRAINED).
     ///
     /// `drain` bounds the hub's part; the caller bounds the whole.
     ///
@@ -160,69 +201,118 @@ impl App {
     /// What the store says to being closed; all else has ended.
     pub async fn stop(self, drain: Duration) -> Result<(), StoreError> {
         // Requests by HTTP go to the hub as well, so both are finished together.
-        tokio::join!(self.hub.drain(drain), self.door.finish());
+        match &self.front {
+            Front::Hub(hub) => tokio::join!(hub.drain(drain), self.door.finish()),
+            Front::Rest(rest) => tokio::join!(rest.drain(), self.door.finish()),
+        };
         self.stopping.cancel();
         self.tasks.wait().await;
+        self.bus.close().await;
         self.store.engine.close().await
     }
 }
 
-/// Binds the address; a process before that was just killed is given a moment to let it go.
-async fn bind_patiently(address: SocketAddr) -> Result<TcpSocket, StartError> {
-    let patience = tokio::time::Instant::now() + BIND_PATIENCE;
+impl Ground {
+    /// Sockets and REST.
+    fn all(&self, config: &Config, keys: KeyRing, events: mpsc::Receiver<BusEvent>) -> Result<Parts, StartError> {
+        let sessions = self.sessions(Verifier::fixed(keys.public_keys().clone()));
+        let hub = self.start_hub(config, sessions.clone(), events)?;
+        let router = self.router(config, keys, sessions, Arc::new(LocalHub(hub.clone())));
+        Ok(Parts { front: Front::Hub(hub), router, keys: None, unheard: None })
+    }
+
+    /// Sockets alone: what knows the keys here can give no token.
+    fn hub(
+        &self,
+        config: &Config,
+        verifier: Verifier,
+        following: Following,
+        events: mpsc::Receiver<BusEvent>,
+    ) -> Result<Parts, StartError> {
+        let hub = self.start_hub(config, self.sessions(verifier), events)?;
+        let vitals = Vitals {
+            engine: Arc::clone(&self.store.engine),
+            port: Arc::new(LocalHub(hub.clone())),
+            cluster: self.cluster(),
+            metrics: self.metrics(),
+        };
+        let router = hubbub_rest::vitals_router(vitals, rest_settings(config));
+        Ok(Parts { front: Front::Hub(hub), router, keys: Some(following), unheard: None })
+    }
+
+    /// REST alone.
+    fn rest(&self, config: &Config, keys: KeyRing, events: mpsc::Receiver<BusEvent>) -> Parts {
+        let draining = CancellationToken::new();
+        let port = ClusterPort::new(self.conversations.clone(), Arc::clone(&self.bus), draining.clone());
+        let sessions = self.sessions(Verifier::fixed(keys.public_keys().clone()));
+        let router = self.router(config, keys, sessions, Arc::new(port));
+        let front = Front::Rest(RestDoor::new(&config.hub, draining));
+        Parts { front, router, keys: None, unheard: Some(events) }
+    }
+
+    fn start_hub(
+        &self,
+        config: &Config,
+        sessions: Sessions,
+        events: mpsc::Receiver<BusEvent>,
+    ) -> Result<Hub, StartError> {
+        let Self { store, clock, conversations, bus, .. } = self;
+        let bus = OpenBus { bus: Arc::clone(bus), events };
+        Ok(Hub::start(config.hub.clone(), store.clone(), conversations.clone(), sessions, Arc::clone(clock), bus)?)
+    }
+
+    fn router(&self, config: &Config, keys: KeyRing, sessions: Sessions, port: Arc<dyn HubPort>) -> Router {
+        let Self { store, clock, conversations, .. } = self;
+        let services = Services {
+            store: store.clone(),
+            clock: Arc::clone(clock),
+            accounts: Accounts::new(store.clone(), Arc::clone(clock)),
+            sessions,
+            jwks: keys.public_keys().to_jwks().into(),
+            logins: Logins::new(store.clone(), Arc::clone(clock), Arc::new(keys)),
+            conversations: conversations.clone(),
+            port,
+            cluster: self.cluster(),
+            metrics: self.metrics(),
+        };
+        hubbub_rest::router(&RestState::new(services, rest_settings(config)))
+    }
+
+    fn sessions(&self, verifier: Verifier) -> Sessions {
+        Sessions::new(self.store.clone(), Arc::clone(&self.clock), verifier)
+    }
+
+    /// The other processes, if there may be any.
+    fn cluster(&self) -> Option<Arc<dyn Cluster>> {
+        (!self.bus.is_alone()).then(|| Arc::new(OverBus(Arc::clone(&self.bus))) as _)
+    }
+
+    fn metrics(&self) -> Arc<dyn Fn() -> String + Send + Sync> {
+        let numbers = self.numbers.clone();
+        Arc::new(move || numbers.render())
+    }
+}
+
+async fn take_in(numbers: Numbers) {
     loop {
-        match bind(address) {
-            Err(StartError::PortInUse(_)) if tokio::time::Instant::now() < patience => {
-                tokio::time::sleep(BIND_AGAIN).await;
-            }
-            bound => return bound,
+        tokio::time::sleep(TAKE_IN_EVERY).await;
+        numbers.take_in();
+    }
+}
+
+/// Takes what is heard where there are no sockets to tell, so that the bus need not call this process too slow.
+async fn overhear(mut events: mpsc::Receiver<BusEvent>) {
+    while let Some(event) = events.recv().await {
+        match event {
+            BusEvent::Up => tracing::info!("the bus carries"),
+            BusEvent::Down => tracing::warn!("the bus carries nothing: others find what happens here by looking"),
+            BusEvent::Heard { .. } | BusEvent::Missed => {}
         }
     }
 }
 
-fn bind(address: SocketAddr) -> Result<TcpSocket, StartError> {
-    let bound = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // So that a restart need not wait for the last connections of the process before; somebody who listens is still
-        // found out.
-        #[cfg(unix)]
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        Ok(socket)
-    };
-    bound().map_err(|error| not_listening(address, error))
-}
-
-fn not_listening(address: SocketAddr, source: io::Error) -> StartError {
-    match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::PortInUse(address),
-        _ => StartError::Listen { address, source },
-    }
-}
-
-/// The store and the keys beside it, opened on a thread that may wait for the disk.
-async fn open_store(config: &Config) -> Result<(Store, KeyRing), StartError> {
-    let (kind, data) = (config.store, config.data.clone());
-    let opened = tokio::task::spawn_blocking(move || match kind {
-        StoreKind::Memory => Ok((memory::open(), keys::passing()?)),
-        // The configuration is refused before it comes to this; the folder is the answer that loses nothing.
-        StoreKind::Sqlite | StoreKind::Cql => {
-            let opened = sqlite::open(&SqliteConfig::at(&data))?;
-            if let Some(recovered) = opened.recovered {
-                tracing::info!(
-                    records = recovered.log_records_checked,
-                    all_else = recovered.meta_checked,
-                    elapsed_ms = recovered.elapsed_ms,
-                    "the last process did not close the store; what was checked of it is sound"
-                );
-            }
-            Ok((opened.store, keys::load_or_make(&data)?))
-        }
-    });
-    opened.await.unwrap_or(Err(StartError::Broken))
-}
-
-fn rest_settings(rest: &RestSection, hub: &HubConfig) -> hubbub_rest::Settings {
+fn rest_settings(config: &Config) -> hubbub_rest::Settings {
+    let Config { rest, hub, .. } = config;
     hubbub_rest::Settings {
         limits: Limits {
             max_outbox_bytes: u64::try_from(hub.max_outbox_bytes).unwrap_or(u64::MAX),
@@ -231,7 +321,7 @@ fn rest_settings(rest: &RestSection, hub: &HubConfig) -> hubbub_rest::Settings {
             heartbeat_ms: milliseconds(hub.heartbeat),
             ..Limits::default()
         },
-        sockets: true,
+        sockets: config.role != Role::Rest,
         rate_limits: hubbub_rest::RateLimits {
             auth_per_minute: rest.auth_per_minute,
             general_per_minute: rest.general_per_minute,

@@ -35,6 +35,11 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Print the configuration in force, as a TOML file with comments.
     Config(ConfigArgs),
+    /// Make a file with a new random secret, for its owner alone: for `keys.file` and `cluster.secret_file`.
+    ///
+    /// Make each once and copy it to every process that shares it. A file that is there is left alone. Exit codes: 0 it is
+    /// made, 1 it is not.
+    Secret(SecretArgs),
 }
 
 /// What `serve` takes.
@@ -48,9 +53,20 @@ pub struct ServeArgs {
     pub check: bool,
 }
 
+/// What `secret` takes.
+#[derive(Debug, Args)]
+pub struct SecretArgs {
+    /// The file to make
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
 /// What `verify` takes.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
+    /// Where truth is kept; only the embedded store can be checked
+    #[arg(long, value_name = "STORE", env = "HUBBUB_STORE", default_value = "sqlite")]
+    pub store: String,
     /// The data folder
     #[arg(long, value_name = "DIR", env = "HUBBUB_DATA", default_value = "./data")]
     pub data: PathBuf,
@@ -95,11 +111,11 @@ pub struct SettingArgs {
     /// The form of log lines: auto, text or json [default: auto]
     #[arg(long, value_name = "FORM")]
     log_format: Option<String>,
-    /// The cluster of a cql store, which is not in this build
-    #[arg(long, value_name = "HOST:PORT", hide = true)]
+    /// Nodes of the cql store's cluster to begin with, with commas between them
+    #[arg(long, value_name = "HOST:PORT,…")]
     cql: Option<String>,
-    /// The bus between processes over a cql store, which is not in this build
-    #[arg(long, value_name = "URL", hide = true)]
+    /// The Redis by which the processes over one cql store tell each other what is new
+    #[arg(long, value_name = "URL")]
     redis: Option<String>,
     /// Any setting by its key, such as hub.shards=4; `hubbub config` shows all
     #[arg(long, value_name = "KEY=VALUE")]
@@ -124,8 +140,8 @@ impl SettingArgs {
             ("--data", "data", self.data),
             ("--store", "store", self.store),
             ("--role", "role", self.role),
-            ("--cql", "cql", self.cql),
-            ("--redis", "redis", self.redis),
+            ("--cql", "cql.nodes", self.cql),
+            ("--redis", "redis.url", self.redis),
             ("--log-level", "log.level", self.log_level),
             ("--log-format", "log.format", self.log_format),
         ];

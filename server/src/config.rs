@@ -3,12 +3,16 @@
 //! Read once at the start. Unknown keys are refused, and every mistake of every source is told at once. Each setting is
 //! declared in one place, where its section asks the reader for it.
 
+mod cluster;
+mod cql;
 mod form;
 mod hub;
+mod keys;
 mod log;
 mod mistake;
 mod reader;
 mod rest;
+mod secret;
 mod shown;
 mod sources;
 mod stop;
@@ -18,10 +22,14 @@ use std::path::PathBuf;
 
 use hubbub_hub::HubConfig;
 
+pub use cluster::{ClusterSection, RedisSection};
+pub use cql::CqlSection;
+pub use keys::{KeySource, KeysSection};
 pub use log::LogSection;
 pub use mistake::{Mistake, Mistakes, Source};
 pub use reader::Setting;
 pub use rest::{CookieSecure, RestSection};
+pub use secret::Secret;
 pub use shown::{as_example, as_toml};
 pub use sources::Sources;
 pub use stop::StopSection;
@@ -67,6 +75,14 @@ pub struct Config {
     pub store: StoreKind,
     /// Which role.
     pub role: Role,
+    /// The cluster of a cql store.
+    pub cql: CqlSection,
+    /// The bus between processes.
+    pub redis: RedisSection,
+    /// What the processes of a cluster share.
+    pub cluster: ClusterSection,
+    /// The keys of logins.
+    pub keys: KeysSection,
     /// Live connections, and the origins of browsers' pages that may come in.
     pub hub: HubConfig,
     /// HTTP.
@@ -106,13 +122,15 @@ impl Config {
             ),
             store: reader.setting(
                 "store",
-                "Where truth is kept: \"sqlite\" in the data folder; \"memory\" nowhere, for trials and tests.",
+                "Where truth is kept: \"sqlite\" in the data folder; \"cql\" on a cluster of ScyllaDB or Apache Cassandra, which \
+                 many processes share; \"memory\" nowhere, for trials and tests.",
                 StoreKind::Sqlite,
                 &Choice(&[("sqlite", StoreKind::Sqlite), ("memory", StoreKind::Memory), ("cql", StoreKind::Cql)]),
             ),
             role: reader.setting(
                 "role",
-                "What this process does: \"all\" is sockets and REST on one port. The others run apart over a shared store.",
+                "What this process does: \"all\" is sockets and REST on one port; \"hub\" sockets alone and \"rest\" REST alone, any \
+                 number of each, over a cql store.",
                 Role::All,
                 &Choice(&[("all", Role::All), ("hub", Role::Hub), ("rest", Role::Rest)]),
             ),
@@ -128,21 +146,54 @@ impl Config {
             rest: RestSection::read(reader),
             stop: StopSection::read(reader),
             log: LogSection::read(reader),
+            cql: CqlSection::read(reader),
+            redis: RedisSection::read(reader),
+            cluster: ClusterSection::read(reader),
+            keys: KeysSection::read(reader),
         }
     }
 
     /// What can only be seen when two settings are looked at together.
     fn check(&self, reader: &mut Reader) {
-        if self.store == StoreKind::Cql {
-            reader.refuse("store", "the cql store is not in this build; \"sqlite\" or \"memory\" would do");
-        } else if self.role != Role::All {
-            reader.refuse(
-                "role",
-                "processes of split roles meet in a cql store, which is not in this build; use \"all\"",
-            );
-        }
+        self.check_roles(reader);
+        self.cql.check(self.store == StoreKind::Cql, reader);
         hub::check(&self.hub, reader);
         self.rest.check(reader);
         self.stop.check(reader);
+    }
+
+    /// What goes with which role and store.
+    fn check_roles(&self, reader: &mut Reader) {
+        let shared = self.store == StoreKind::Cql;
+        if self.role != Role::All && !shared {
+            reader.refuse(
+                "role",
+                "processes of split roles meet in a cql store: choose that (--store cql), or use \"all\"",
+            );
+        }
+        if self.role == Role::Hub && self.keys.jwks.is_empty() {
+            reader.refuse(
+                "keys.jwks",
+                "a hub holds no key that signs, so tell it where the public ones are, such as \
+                 http://HOST:PORT/.well-known/jwks.json of a process of role rest",
+            );
+        }
+        if self.redis.url.is_some() {
+            if !shared {
+                reader.refuse_beside("redis.url", "none beside", "store");
+            }
+            if self.cluster.secret_file.is_none() {
+                reader.refuse(
+                    "cluster.secret_file",
+                    "whoever can write to Redis could pass for a process of this cluster: make a secret with \
+                     `hubbub secret FILE` and name the file",
+                );
+            }
+        }
+    }
+
+    /// Whether there may be other processes that log the same people in.
+    pub fn shares_logins(&self) -> bool {
+        self.role == Role::Rest || self.redis.url.is_some()
     }
 }

@@ -1,8 +1,9 @@
 //! The composition root: the only place that knows all parts of Hubbub, so that nothing else has to.
 //!
 //! ```text
-//! main ─▶ cli ─▶ config ─▶ lifecycle ─▶ app ─┬─▶ storage, keys
-//!            └─▶ verify                      ├─▶ hub ──▶ http_door ─▶ rest ─▶ hub_port ─▶ hub
+//! main ─▶ cli ─▶ config ─▶ lifecycle ─▶ app ─┬─▶ opening ─▶ storage, keys, secret_file;  a hub: jwks
+//!            └─▶ verify                      ├─▶ hub ───────▶ http_door ─▶ rest ─▶ hub_port ─▶ hub
+//!                                            ├─▶ rest_door ─▶ http_door ─▶ rest ─▶ cluster_port ─▶ storage, bus
 //!                                            └─▶ telemetry
 //! ```
 //!
@@ -10,12 +11,18 @@
 
 pub mod app;
 pub mod cli;
+mod cluster_port;
 pub mod config;
 mod http_door;
 mod hub_port;
+mod jwks;
 pub mod keys;
 pub mod lifecycle;
+mod listen;
 pub mod open_files;
+mod opening;
+mod rest_door;
+pub mod secret_file;
 pub mod start_error;
 pub mod telemetry;
 pub mod verify;

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use tokio::signal;
 
 use crate::app::{App, milliseconds};
-use crate::config::{Config, StoreKind};
+use crate::config::{Config, Role, StoreKind};
 use crate::start_error::StartError;
 
 /// How a process ended.
@@ -91,10 +91,16 @@ fn announce(app: &App, config: &Config) {
     let url = app.url();
     let kept = match config.store {
         StoreKind::Memory => "store: memory, nothing is kept".to_owned(),
-        StoreKind::Sqlite | StoreKind::Cql => format!("store: sqlite, data: {}", config.data.display()),
+        StoreKind::Sqlite => format!("store: sqlite, data: {}", config.data.display()),
+        StoreKind::Cql => format!("store: cql, keyspace: {}", config.cql.keyspace),
+    };
+    let role = match config.role {
+        Role::All => "",
+        Role::Hub => "role: hub, ",
+        Role::Rest => "role: rest, ",
     };
     let mut stdout = io::stdout().lock();
-    if writeln!(stdout, "Hubbub is ready at {url} ({kept})").and_then(|()| stdout.flush()).is_err() {
+    if writeln!(stdout, "Hubbub is ready at {url} ({role}{kept})").and_then(|()| stdout.flush()).is_err() {
         tracing::debug!("nobody reads stdout");
     }
     tracing::info!(%url, "ready");

@@ -4,13 +4,17 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use hubbub_server::cli::{Cli, Command, ConfigArgs, ServeArgs, SettingArgs, VerifyArgs};
+use hubbub_server::cli::{Cli, Command, ConfigArgs, SecretArgs, ServeArgs, SettingArgs, VerifyArgs};
 use hubbub_server::config::{self, Config, Setting};
 use hubbub_server::verify::verify;
-use hubbub_server::{lifecycle, open_files, telemetry};
+use hubbub_server::{lifecycle, open_files, secret_file, telemetry};
 
 /// The exit code of what failed, a check included.
 const FAILED: u8 = 1;
+/// What to do about a store that is not in a folder.
+const NOT_CHECKED_HERE: &str = "`hubbub verify` checks the embedded store, which is in a data folder; a cql store is \
+    checked by its cluster: nodetool repair compares its copies, and nodetool scrub or verify looks at their files";
+
 /// The exit code of mistakes in the configuration, as of mistakes on the command line.
 const MISTAKEN: u8 = 2;
 
@@ -21,6 +25,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(args)) => serve(args),
         Some(Command::Verify(args)) => run_verify(&args),
         Some(Command::Config(args)) => show_config(args),
+        Some(Command::Secret(args)) => make_secret(&args),
     }
 }
 
@@ -62,9 +67,19 @@ fn raise_open_files(config: &Config) {
 }
 
 fn run_verify(args: &VerifyArgs) -> ExitCode {
+    if args.store == "cql" {
+        return fail(&NOT_CHECKED_HERE);
+    }
     let report = verify(&args.data);
     let said = say(&if args.json { report.as_json() } else { report.as_text() });
     if report.is_ok() { said } else { ExitCode::from(FAILED) }
+}
+
+fn make_secret(args: &SecretArgs) -> ExitCode {
+    match secret_file::make(&args.file) {
+        Ok(_) => say(&format!("made {}", args.file.display())),
+        Err(error) => fail(&error),
+    }
 }
 
 fn show_config(args: ConfigArgs) -> ExitCode {

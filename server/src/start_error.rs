@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use hubbub_hub::HubError;
 use hubbub_storage::sqlite::OpenError;
 
-use crate::keys::KeyError;
+use crate::secret_file::SecretError;
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +27,31 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error("{}; {}", in_one_line(.0), advice(.0))]
     Store(#[from] OpenError),
-    /// There are no keys.
+    /// There are no keys, or another secret is missing.
     #[error(transparent)]
-    Keys(#[from] KeyError),
+    Secret(#[from] SecretError),
+    /// The cluster's store cannot be opened.
+    #[error("{error} (given up after {seconds} s; cql.wait_ms is how long a start waits)")]
+    Cql {
+        /// Why.
+        error: hubbub_storage::scylla::OpenError,
+        /// How long it was tried.
+        seconds: u64,
+    },
+    /// The bus cannot even be tried.
+    #[error("{0}")]
+    Bus(#[from] hubbub_storage::bus::redis::OpenError),
+    /// A hub without keys can let nobody in.
+    #[error(
+        "the public keys of logins cannot be had: {error} (given up after {seconds} s; keys.jwks is where they are, \
+         keys.wait_ms how long a start waits)"
+    )]
+    NoKeys {
+        /// What was wrong with each source.
+        error: String,
+        /// How long it was tried.
+        seconds: u64,
+    },
     /// The operating system gave no threads.
     #[error("{}; raise this user's limit of threads, or lower hub.shards", in_one_line(.0))]
     Hub(#[from] HubError),

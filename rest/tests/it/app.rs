@@ -75,7 +75,7 @@ impl TestApp {
             cluster,
             metrics: Arc::new(|| "hubbub_test 1\n".to_owned()),
         };
-        let router = hubbub_rest::router(RestState::new(services, settings));
+        let router = hubbub_rest::router(&RestState::new(services, settings));
         Self { router, store, clock, port }
     }
 

@@ -3,7 +3,7 @@
 //! A file says numbers and lists in TOML's own way; flags and the environment have only text, so every form reads both.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::telemetry;
 
@@ -57,6 +57,11 @@ pub(super) trait Form {
 
     /// The value as TOML.
     fn shown(&self, value: &Self::Value) -> String;
+
+    /// Whether a value is shown to nobody, be it right or wrong.
+    fn is_secret(&self) -> bool {
+        false
+    }
 }
 
 /// A whole number within bounds, both included.
@@ -167,6 +172,22 @@ impl Form for Folder {
     }
 }
 
+/// A list of texts: as such in a file, with commas between them in flags and the environment.
+fn read_list(raw: &Raw) -> Option<Vec<String>> {
+    match raw {
+        Raw::Words(text) => {
+            Some(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(String::from).collect())
+        }
+        Raw::List(items) => Some(items.clone()),
+        Raw::Text(_) | Raw::Number(_) | Raw::Switch(_) | Raw::Other(_) => None,
+    }
+}
+
+fn shown_list<'t>(items: impl IntoIterator<Item = &'t str>) -> String {
+    let items: Vec<String> = items.into_iter().map(quoted).collect();
+    format!("[{}]", items.join(", "))
+}
+
 /// What a browser may send as `Origin`: scheme, host, and the port where it is not the scheme's own.
 pub(super) struct Origins;
 
@@ -174,13 +195,7 @@ impl Form for Origins {
     type Value = Vec<String>;
 
     fn read(&self, raw: &Raw) -> Option<Vec<String>> {
-        let origins: Vec<String> = match raw {
-            Raw::Words(text) => {
-                text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(String::from).collect()
-            }
-            Raw::List(items) => items.clone(),
-            Raw::Text(_) | Raw::Number(_) | Raw::Switch(_) | Raw::Other(_) => return None,
-        };
+        let origins = read_list(raw)?;
         origins.iter().all(|origin| is_origin(origin)).then_some(origins)
     }
 
@@ -191,8 +206,7 @@ impl Form for Origins {
     }
 
     fn shown(&self, value: &Vec<String>) -> String {
-        let items: Vec<String> = value.iter().map(|origin| quoted(origin)).collect();
-        format!("[{}]", items.join(", "))
+        shown_list(value.iter().map(String::as_str))
     }
 }
 
@@ -201,6 +215,87 @@ fn is_origin(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
     let host_bytes = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
     !rest.is_empty() && rest.bytes().all(host_bytes)
+}
+
+/// Names or addresses of machines, each with a port if it is not the usual one.
+pub(super) struct Hosts;
+
+impl Form for Hosts {
+    type Value = Vec<String>;
+
+    fn read(&self, raw: &Raw) -> Option<Vec<String>> {
+        read_list(raw).filter(|hosts| hosts.iter().all(|host| is_host(host)))
+    }
+
+    fn wants(&self) -> String {
+        "a list of hosts, each with its port unless that is 9042, such as [\"10.0.0.1\", \"cql.example:9043\"] \
+         (separated by commas in flags and the environment)"
+            .into()
+    }
+
+    fn shown(&self, value: &Vec<String>) -> String {
+        shown_list(value.iter().map(String::as_str))
+    }
+}
+
+/// Whether this is `host` or `host:port`; an IPv6 address with a port stands in brackets.
+pub(super) fn is_host(text: &str) -> bool {
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return true;
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let host_is_right = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(named),
+    };
+    host_is_right && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// A text of which a function says whether it will do; often nothing at all will.
+pub(super) struct Word {
+    pub(super) wants: &'static str,
+    pub(super) does: fn(&str) -> bool,
+}
+
+impl Form for Word {
+    type Value = String;
+
+    fn read(&self, raw: &Raw) -> Option<String> {
+        raw.as_text().filter(|text| (self.does)(text)).map(String::from)
+    }
+
+    fn wants(&self) -> String {
+        self.wants.into()
+    }
+
+    fn shown(&self, value: &String) -> String {
+        quoted(value)
+    }
+}
+
+/// A file's path, or nothing.
+pub(super) struct MaybeFile;
+
+impl Form for MaybeFile {
+    type Value = Option<PathBuf>;
+
+    fn read(&self, raw: &Raw) -> Option<Option<PathBuf>> {
+        let path = raw.as_text()?;
+        Some((!path.trim().is_empty()).then(|| PathBuf::from(path)))
+    }
+
+    fn wants(&self) -> String {
+        "the path of a file; \"\" for none".into()
+    }
+
+    fn shown(&self, value: &Option<PathBuf>) -> String {
+        quoted(&value.as_deref().unwrap_or(Path::new("")).to_string_lossy())
+    }
 }
 
 /// What is logged: a level, or a comma-separated list of a level and `target=level`.
@@ -226,7 +321,7 @@ impl Form for LogLevel {
 }
 
 /// The text as a TOML string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
@@ -252,6 +347,16 @@ mod tests {
         }
         for wrong in ["*", "chat.example.org", "https://", "https://a.org/", "https://A.org", "ws://a.org", ""] {
             assert!(!is_origin(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_a_name_or_an_address_and_perhaps_a_port() {
+        for right in ["localhost", "10.0.0.1:9042", "cql-1.example_net:9", "::1", "[::1]:9042", "[2001:db8::1]"] {
+            assert!(is_host(right), "{right}");
+        }
+        for wrong in ["", ":9042", "a:0", "a:70000", "a:b", "http://a", "a/b", "[::1", "[a]:1", "a b", "é"] {
+            assert!(!is_host(wrong), "{wrong}");
         }
     }
 

@@ -12,6 +12,9 @@ use super::sources::{Given, Sources};
 /// How far a misspelt key may be from the one that is suggested: two letters swapped, one doubled, one lost.
 const SUGGEST_WITHIN_EDITS: usize = 3;
 
+/// What is told of a wrong value that may be a secret, mistyped.
+const NOT_SHOWN: &str = "found what is not shown here";
+
 /// A setting as it came out, for showing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
@@ -59,7 +62,7 @@ impl Reader {
                 None => self.mistakes.push(Mistake {
                     setting: key.into(),
                     source: given.source.clone(),
-                    found: given.raw.shown(),
+                    found: if form.is_secret() { NOT_SHOWN.into() } else { given.raw.shown() },
                     would_do: format!("expected {}", form.wants()),
                 }),
             }

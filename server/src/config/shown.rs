@@ -18,8 +18,8 @@ const EXAMPLE_HEAD: &str = "\
 
 /// The head of what `hubbub config` prints.
 const EFFECTIVE_HEAD: &str = "\
-# The configuration in force, and after each value where it came from. Secrets are no settings: keys are files in the
-# data folder.
+# The configuration in force, and after each value where it came from. Secrets are not shown: keys are in files of
+# their own, and where a password is set it says (hidden).
 ";
 
 /// The settings in force, each with where it came from.

@@ -71,7 +71,8 @@ fn every_mistake_of_every_source_is_told_at_once_with_what_was_found_and_what_wo
         ["hub.max_pending (", "line 5)", "found -1", "a whole number from 1 to"],
         ["hub.exempt_loopback (", "line 6)", "found \"yes\"", "true or false"],
         ["log.level (", "line 8)", "found \"loud\"", "\"debug\""],
-        ["role (", "flag --role", "found \"hub\"", "use \"all\""],
+        ["role (", "flag --role", "found \"hub\"", "--store cql"],
+        ["keys.jwks (", "default", "found []", "role rest"],
         ["stop.drain_ms (", "default", "found 5000", "stop.grace_ms, which is 200 (flag --set)"],
         ["lgo.level (", "line 10)", "no such setting", "did you mean log.level?"],
         ["listn (", "environment HUBBUB_LISTN", "no such setting", "did you mean listen?"],
@@ -84,7 +85,7 @@ fn every_mistake_of_every_source_is_told_at_once_with_what_was_found_and_what_wo
             assert!(told.contains(part), "{told} lacks {part}");
         }
     }
-    assert!(mistakes.to_string().starts_with("12 mistakes in the configuration\n"));
+    assert!(mistakes.to_string().starts_with("13 mistakes in the configuration\n"));
 }
 
 #[test]
@@ -105,11 +106,57 @@ fn a_file_that_cannot_be_read_is_a_mistake_beside_the_others() {
 }
 
 #[test]
-fn what_is_not_in_this_build_is_named_as_that() {
-    let told = mistakes(Sources::default().flag("--store", "store", "cql")).to_string();
-    assert!(told.contains("the cql store is not in this build"), "{told}");
-    let told = mistakes(Sources::default().flag("--role", "role", "rest")).to_string();
-    assert!(told.contains("meet in a cql store"), "{told}");
+fn what_a_cluster_needs_together_is_told_together() {
+    let flags = |flags: &[(&str, &str)]| {
+        flags.iter().fold(Sources::default(), |sources, (key, value)| sources.flag("--set", key, *value))
+    };
+    let cql = [("store", "cql"), ("cql.nodes", "10.0.0.1,10.0.0.2:9043")];
+    let redis = [("redis.url", "redis://redis:6379"), ("cluster.secret_file", "cluster.key")];
+    let hub = [("role", "hub"), ("keys.jwks", "http://rest:8080/.well-known/jwks.json")];
+    for right in
+        [&cql[..], &[cql, redis].concat(), &[cql, redis, hub].concat(), &[&cql[..], &[("role", "rest")]].concat()]
+    {
+        Config::load(flags(right)).unwrap_or_else(|mistakes| panic!("{right:?}: {mistakes}"));
+    }
+    let wrong: [(&[(&str, &str)], &[&str]); 10] = [
+        (&[("store", "cql")], &["cql.nodes", "--cql HOST:PORT"]),
+        (&cql[1..], &["cql.nodes", "none beside store, which is \"sqlite\""]),
+        (&[("role", "rest")], &["role", "meet in a cql store"]),
+        (&[cql[0], cql[1], hub[0]], &["keys.jwks", "/.well-known/jwks.json"]),
+        (&[cql[0], cql[1], redis[0]], &["cluster.secret_file", "hubbub secret FILE"]),
+        (&redis, &["redis.url", "none beside store"]),
+        (&[cql[0], cql[1], ("cql.user", "ada")], &["cql.user", "a user goes with a password"]),
+        (&[cql[0], cql[1], ("cql.password", "x")], &["cql.user", "a user goes with a password"]),
+        (
+            &[cql[0], cql[1], ("cql.user", "a"), ("cql.password", "x"), ("cql.password_file", "y")],
+            &["cql.password", "found \"(hidden)\"", "none beside cql.password_file"],
+        ),
+        (&[cql[0], cql[1], ("cql.keyspace", "Hub-bub")], &["cql.keyspace", "lower case"]),
+    ];
+    for (given, parts) in wrong {
+        let told = mistakes(flags(given)).to_string();
+        assert!(told.starts_with("1 mistake") && parts.iter().all(|part| told.contains(part)), "{given:?}: {told}");
+    }
+}
+
+#[test]
+fn a_secret_is_shown_neither_when_it_is_right_nor_when_it_is_wrong() {
+    let flags = |url: &str| {
+        let cql = Sources::default().flag("--store", "store", "cql").flag("--cql", "cql.nodes", "a");
+        let cql = cql.flag("--set", "cql.user", "ada").flag("--set", "cql.password", "s3cret");
+        cql.flag("--set", "cluster.secret_file", "f").flag("--redis", "redis.url", url)
+    };
+    let (config, settings) = Config::load(flags("redis://ada:s3cret@redis:6379/1")).unwrap();
+    let shown = as_toml(&settings);
+    assert!(shown.contains("url = \"redis://(hidden)@redis:6379/1\""), "{shown}");
+    assert!(shown.contains("password = \"(hidden)\""), "{shown}");
+    assert!(!shown.contains("s3cret") && !format!("{config:?}").contains("s3cret"));
+    let told = mistakes(flags("rediss://ada:s3cret@redis")).to_string();
+    assert!(told.contains("redis.url (flag --redis)") && !told.contains("s3cret"), "{told}");
+    // What was printed is not taken for the secret itself.
+    let (_folder, printed) = file(&shown);
+    let told = mistakes(printed).to_string();
+    assert!(told.contains("redis.url") && told.contains("cql.password"), "{told}");
 }
 
 #[test]
