@@ -3,8 +3,9 @@
 //! What is said on it may be lost, late, doubled by a reconnect or out of order between two nodes; whoever listens fills
 //! holes from the log and compares heads now and then (REDIS-FREE TRUTH). What it does promise: what is heard was said by
 //! a node that knows the cluster's secret, on that topic, and not before (a foreign or lying relay can only delay); two
-//! things that one node said on one topic are never heard in the other order; and when something may have been missed,
-//! [`BusEvent::Missed`] says so.
+//! things that one node said on one topic are never heard in the other order; and when this node's end may have missed
+//! something, [`BusEvent::Missed`] says so. What is lost between its speaker and the relay, no hearer knows of: the speaker
+//! is told `Down`, and may say again what matters once it is up.
 //!
 //! [`local`] joins nodes inside one process: a lone node, or the many of a test. [`redis`] joins processes.
 

@@ -12,6 +12,7 @@
 mod drops;
 mod link;
 mod metrics;
+mod mouth;
 mod names;
 mod outbox;
 mod shared;

@@ -13,10 +13,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::metrics;
+use super::mouth::Mouth;
 use super::outbox::Said;
-use super::shared::{Shared, now_us, wire_bytes};
+use super::shared::Shared;
 use crate::bus::Topic;
-use crate::bus::frame::{Kind, Sealer};
 
 /// Until a connection is there and has answered.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -26,10 +26,6 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 
 /// Topics asked for at once.
 const WATCH_AT_ONCE: usize = 512;
-
-/// Things said at once, and the bytes after which no more is added.
-const SAY_AT_ONCE: usize = 256;
-const SAY_AT_ONCE_BYTES: usize = 256 * 1024;
 
 /// How often it is looked whether Redis is silent, and whether the node is owed anything.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -58,7 +54,7 @@ enum Broken {
     Silent(Duration),
 }
 
-/// Signs of life of one listening connection.
+/// Signs of life of one link.
 pub(super) struct Pulse {
     born: Instant,
     /// When the node last heard itself, in microseconds since; 0: never.
@@ -81,7 +77,7 @@ impl Pulse {
         }
     }
 
-    /// The connection is no more.
+    /// One of its connections is no more.
     pub(super) fn cut(&self) {
         self.cut.notify_one();
     }
@@ -101,12 +97,6 @@ struct Link {
     pulse: Arc<Pulse>,
 }
 
-/// What outlives a link.
-struct Mouth {
-    outbox: mpsc::Receiver<Said>,
-    sealer: Sealer,
-}
-
 /// However the task ends, those who wait for its end are told.
 struct Ending(Arc<Shared>);
 
@@ -124,7 +114,7 @@ pub(super) async fn run(
     closes: watch::Receiver<bool>,
 ) {
     let ending = Ending(Arc::clone(&shared));
-    let mut mouth = Mouth { outbox, sealer: Sealer::new(&shared.keys, shared.node) };
+    let mut mouth = Mouth::new(&shared, outbox);
     let mut pauses = Pauses::default();
     let mut complaints = Complaints::default();
     while !*closes.borrow() {
@@ -134,7 +124,7 @@ pub(super) async fn run(
             () = closed_for(closes.clone(), CLOSE_WITHIN) => None,
         };
         let was_up = shared.is_up();
-        forget_outbox(&shared, &mut mouth.outbox);
+        mouth.forget(&shared);
         shared.lost();
         shared.tried();
         let Some(broken) = broken else { break };
@@ -174,7 +164,7 @@ async fn connect_and_serve(
         Err(error) => return Some(error.into()),
     };
     let ended = tokio::select! {
-        spoken = speak(shared, link.talking.clone(), mouth, closes) => spoken,
+        spoken = mouth.speak(shared, link.talking.clone(), closes) => spoken.map_err(Broken::from),
         watched = keep_watched(shared, link.listening.clone(), &link.pulse) => watched,
         lived = live(shared, &link) => lived,
     };
@@ -183,14 +173,15 @@ async fn connect_and_serve(
 
 async fn connect(shared: &Arc<Shared>, client: &redis::Client) -> Result<Link, RedisError> {
     let pulse = Arc::new(Pulse::new());
-    let talks = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_WITHIN)).set_response_timeout(None);
-    let listens = talks.clone().set_response_timeout(Some(CONFIRM_WITHIN)).set_push_sender({
+    let connects = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_WITHIN)).set_push_sender({
         let (shared, pulse) = (Arc::clone(shared), Arc::clone(&pulse));
         move |push| {
             shared.take(&pulse, push);
             Ok::<(), redis::aio::SendError>(())
         }
     });
+    let talks = connects.clone().set_response_timeout(None);
+    let listens = connects.set_response_timeout(Some(CONFIRM_WITHIN));
     let (mut listening, talking) = tokio::try_join!(
         client.get_multiplexed_async_connection_with_config(&listens),
         client.get_multiplexed_async_connection_with_config(&talks),
@@ -230,70 +221,6 @@ async fn keep_watched(shared: &Shared, mut listening: MultiplexedConnection, pul
     }
 }
 
-/// Says what is to be said, and the probes, until the bus is closed and nothing is left.
-async fn speak(
-    shared: &Shared,
-    mut talking: MultiplexedConnection,
-    mouth: &mut Mouth,
-    mut closes: watch::Receiver<bool>,
-) -> Result<(), Broken> {
-    let mut probes = interval(shared.limits.probe_every);
-    probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let mut words = Words::default();
-        tokio::select! {
-            biased;
-            _ = probes.tick() => {
-                words.add(shared, &mut mouth.sealer, Topic::Node(shared.node), Kind::Probe, &[]);
-            }
-            Some(said) = mouth.outbox.recv() => words.add_said(shared, &mut mouth.sealer, &said),
-            _ = closes.wait_for(|closes| *closes) => return Ok(()),
-        }
-        while words.has_room()
-            && let Ok(said) = mouth.outbox.try_recv()
-        {
-            words.add_said(shared, &mut mouth.sealer, &said);
-        }
-        words.say(shared, &mut talking).await?;
-    }
-}
-
-/// What is said at once.
-#[derive(Default)]
-struct Words {
-    pipe: redis::Pipeline,
-    count: usize,
-    bytes: usize,
-}
-
-impl Words {
-    fn has_room(&self) -> bool {
-        self.count < SAY_AT_ONCE && self.bytes < SAY_AT_ONCE_BYTES
-    }
-
-    fn add_said(&mut self, shared: &Shared, sealer: &mut Sealer, said: &Said) {
-        shared.outbox.taken(said.body.len());
-        self.add(shared, sealer, said.topic, Kind::Said, &said.body);
-    }
-
-    fn add(&mut self, shared: &Shared, sealer: &mut Sealer, topic: Topic, kind: Kind, body: &[u8]) {
-        let channel = shared.names.channel(topic);
-        let frame = sealer.seal(now_us(), topic, kind, body);
-        self.count += 1;
-        self.bytes += wire_bytes(channel.len(), frame.len());
-        self.pipe.cmd("PUBLISH").arg(channel).arg(frame).ignore();
-    }
-
-    async fn say(self, shared: &Shared, talking: &mut MultiplexedConnection) -> Result<(), RedisError> {
-        let said = self.pipe.exec_async(talking).await;
-        match &said {
-            Ok(()) => metrics::published(self.count, self.bytes),
-            Err(_) => shared.drops.dropped_out("broken", self.count),
-        }
-        said
-    }
-}
-
 /// Watches over the link: up once the node hears itself and all is watched again, broken when it does no longer.
 async fn live(shared: &Shared, link: &Link) -> Result<(), Broken> {
     let patience = shared.limits.probe_every * 5 / 2;
@@ -318,16 +245,6 @@ async fn live(shared: &Shared, link: &Link) -> Result<(), Broken> {
     }
 }
 
-/// What was not said before the link broke is not said after it: by then it is old.
-fn forget_outbox(shared: &Shared, outbox: &mut mpsc::Receiver<Said>) {
-    let mut forgotten = 0;
-    while let Ok(said) = outbox.try_recv() {
-        shared.outbox.taken(said.body.len());
-        forgotten += 1;
-    }
-    shared.drops.dropped_out("broken", forgotten);
-}
-
 /// Pauses that double, each cut by a random part of up to a half: nodes do not come back all at once.
 struct Pauses(Duration);
 
@@ -343,7 +260,7 @@ impl Pauses {
         self.0 = (whole * 2).min(LONGEST_PAUSE);
         // Without randomness it is the whole.
         let drawn = getrandom::u32().unwrap_or(0);
-        whole - whole.mul_f64(f64::from(drawn) / f64::from(u32::MAX) / 2.0)
+        whole.mul_f64(1.0 - f64::from(drawn) / f64::from(u32::MAX) / 2.0)
     }
 }
 

@@ -167,7 +167,7 @@ impl Shared {
         self.ended.send_replace(true);
     }
 
-    /// Takes what the listening connection brings; called where it is read, so it never waits.
+    /// Takes what a connection brings unasked; called where it is read, so it never waits.
     pub(super) fn take(&self, pulse: &Pulse, push: PushInfo) {
         match push.kind {
             PushKind::Message => self.hear(pulse, push.data),
@@ -214,4 +214,18 @@ pub(super) fn now_us() -> u64 {
 pub(super) fn wire_bytes(channel: usize, frame: usize) -> usize {
     let bulk = |bytes: usize| 1 + bytes.max(1).ilog10() as usize + 1 + 2 + bytes + 2;
     17 + bulk(channel) + bulk(frame)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_what_goes_over_the_wire() {
+        for (channel, frame) in [(1, 0), (9, 10), (46, 99), (46, 100), (100, 12_345)] {
+            let (name, body) = (vec![b'c'; channel], vec![0_u8; frame]);
+            let packed = redis::cmd("PUBLISH").arg(name).arg(body).get_packed_command();
+            assert_eq!(wire_bytes(channel, frame), packed.len(), "{channel} and {frame}");
+        }
+    }
 }

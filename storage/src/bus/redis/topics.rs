@@ -11,7 +11,7 @@ use crate::bus::Topic;
 
 /// Wants and confirmations.
 pub(super) struct Topics {
-    topics: HashMap<Topic, State>,
+    states: HashMap<Topic, State>,
     /// Those whose wish and confirmation may differ; each once.
     differing: VecDeque<Topic>,
     /// Asked for and not confirmed yet.
@@ -69,19 +69,19 @@ pub(super) struct Batch {
 
 impl Topics {
     pub(super) fn new(limits: TopicLimits) -> Self {
-        Self { topics: HashMap::new(), differing: VecDeque::new(), asked: 0, has_asked: false, waiting: 0, limits }
+        Self { states: HashMap::new(), differing: VecDeque::new(), asked: 0, has_asked: false, waiting: 0, limits }
     }
 
     pub(super) fn watch(&mut self, topic: Topic) -> Watching {
         let is_watched = |state: &State| state.confirmed == Confirmed::Yes;
-        if self.topics.get(&topic).is_some_and(is_watched) {
+        if self.states.get(&topic).is_some_and(is_watched) {
             self.note(topic);
             return Watching::Already;
         }
         if self.waiting >= self.limits.waiting || !self.note(topic) {
             return Watching::Full;
         }
-        let Some(state) = self.topics.get_mut(&topic) else { return Watching::Full };
+        let Some(state) = self.states.get_mut(&topic) else { return Watching::Full };
         let (confirm, confirmed) = oneshot::channel();
         state.waiting.push(confirm);
         self.waiting += 1;
@@ -90,16 +90,16 @@ impl Topics {
 
     /// Notes that it is wanted, for nobody who waits; false if there is no room.
     pub(super) fn note(&mut self, topic: Topic) -> bool {
-        if !self.topics.contains_key(&topic) && self.topics.len() >= self.limits.topics {
+        if !self.states.contains_key(&topic) && self.states.len() >= self.limits.topics {
             return false;
         }
-        self.topics.entry(topic).or_default().wanted = true;
+        self.states.entry(topic).or_default().wanted = true;
         self.queue(topic);
         true
     }
 
     pub(super) fn unwatch(&mut self, topic: Topic) {
-        if let Some(state) = self.topics.get_mut(&topic) {
+        if let Some(state) = self.states.get_mut(&topic) {
             state.wanted = false;
             state.refused = false;
             self.waiting -= state.waiting.len();
@@ -110,7 +110,7 @@ impl Topics {
 
     /// Somebody is told that this is not watched; false if it is.
     pub(super) fn refuse(&mut self, topic: Topic) -> bool {
-        match self.topics.get_mut(&topic) {
+        match self.states.get_mut(&topic) {
             Some(state) if state.confirmed == Confirmed::Yes => false,
             Some(state) => {
                 state.refused |= state.wanted;
@@ -127,7 +127,7 @@ impl Topics {
             && batch.unwatch.len() < most
             && let Some(topic) = self.differing.pop_front()
         {
-            let Some(state) = self.topics.get_mut(&topic) else { continue };
+            let Some(state) = self.states.get_mut(&topic) else { continue };
             state.queued = false;
             match (state.wanted, state.confirmed) {
                 (true, Confirmed::No) => {
@@ -137,11 +137,11 @@ impl Topics {
                     batch.watch.push(topic);
                 }
                 (false, Confirmed::Yes) => {
-                    self.topics.remove(&topic);
+                    self.states.remove(&topic);
                     batch.unwatch.push(topic);
                 }
                 (false, Confirmed::No) => {
-                    self.topics.remove(&topic);
+                    self.states.remove(&topic);
                 }
                 // Asked for: looked at again when it is confirmed.
                 (true, Confirmed::Yes) | (_, Confirmed::Asked) => {}
@@ -154,7 +154,7 @@ impl Topics {
     pub(super) fn confirmed(&mut self, topics: &[Topic]) -> bool {
         let mut refused = false;
         for topic in topics {
-            let Some(state) = self.topics.get_mut(topic).filter(|state| state.confirmed == Confirmed::Asked) else {
+            let Some(state) = self.states.get_mut(topic).filter(|state| state.confirmed == Confirmed::Asked) else {
                 continue;
             };
             state.confirmed = Confirmed::Yes;
@@ -178,8 +178,8 @@ impl Topics {
         self.differing.clear();
         self.asked = 0;
         self.waiting = 0;
-        self.topics.retain(|_, state| state.wanted);
-        for (topic, state) in &mut self.topics {
+        self.states.retain(|_, state| state.wanted);
+        for (topic, state) in &mut self.states {
             *state = State { wanted: true, queued: true, refused: state.refused, ..State::default() };
             self.differing.push_back(*topic);
         }
@@ -191,11 +191,11 @@ impl Topics {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.topics.len()
+        self.states.len()
     }
 
     fn queue(&mut self, topic: Topic) {
-        if let Some(state) = self.topics.get_mut(&topic)
+        if let Some(state) = self.states.get_mut(&topic)
             && !state.queued
             && state.wanted != (state.confirmed == Confirmed::Yes)
             && state.confirmed != Confirmed::Asked

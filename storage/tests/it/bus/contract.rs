@@ -111,7 +111,9 @@ async fn what_one_node_says_on_one_topic_is_heard_in_order_and_once(mesh: Mesh) 
     let mut heard = HashMap::new();
     for word in 0..WORDS {
         for topic in topics {
-            nodes.iter().for_each(|node| node.say(topic, word.to_be_bytes().to_vec()));
+            for node in &nodes {
+                node.say(topic, word.to_be_bytes().to_vec());
+            }
         }
         // Slow enough that nothing is dropped for want of room.
         if word % 100 == 99 {
@@ -211,13 +213,23 @@ async fn bounded_a_node_that_does_not_listen_is_told_that_it_missed_something(me
 async fn counts_are_the_clusters_and_end_with_their_window(mesh: Mesh) {
     let (one, two) = (mesh.join_up().await, mesh.join_up().await);
     let (long, short) = (Duration::from_mins(1), Duration::from_millis(400));
-    assert_eq!(one.open.bus.count(b"192.0.2.1", long).await, Some(1));
-    assert_eq!(two.open.bus.count(b"192.0.2.1", long).await, Some(2));
-    assert_eq!(two.open.bus.count(b"192.0.2.2", long).await, Some(1));
-    assert_eq!(one.open.bus.count(b"192.0.2.1", short).await, Some(1));
-    tokio::time::sleep(short * 2).await;
-    assert_eq!(two.open.bus.count(b"192.0.2.1", short).await, Some(1));
-    assert_eq!(two.open.bus.count(b"192.0.2.1", long).await, Some(3));
+    // Where an answer came too late, as it may on a busy machine, all is tried again with other keys.
+    for round in 0..10_u8 {
+        let (key, other) = ([b"192.0.2.1", [round].as_slice()].concat(), [b"192.0.2.2", [round].as_slice()].concat());
+        let mut counts = vec![
+            one.open.bus.count(&key, long).await,
+            two.open.bus.count(&key, long).await,
+            two.open.bus.count(&other, long).await,
+            one.open.bus.count(&key, short).await,
+        ];
+        tokio::time::sleep(short * 2).await;
+        counts.extend([two.open.bus.count(&key, short).await, two.open.bus.count(&key, long).await]);
+        if !counts.contains(&None) {
+            assert_eq!(counts, [Some(1), Some(2), Some(1), Some(1), Some(1), Some(3)]);
+            return;
+        }
+    }
+    panic!("no round of counts was answered in time");
 }
 
 async fn a_closed_bus_has_said_what_it_had_to_and_ends_its_events(mesh: Mesh) {

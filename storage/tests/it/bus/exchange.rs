@@ -92,7 +92,7 @@ fn bounded_a_node_that_wakes_is_told_that_it_missed_something_though_nobody_spea
     run(async {
         let exchange = Exchange::new(1);
         let mut one = Mesh::Local(exchange).join_up().await;
-        for _ in 0..local::INBOX_EVENTS + 1 {
+        for _ in 0..=local::INBOX_EVENTS {
             one.say(Topic::Cluster, "flood");
         }
         one.until(&BusEvent::Missed).await;

@@ -23,7 +23,9 @@ fn ten_thousand_watched_topics_come_back_after_a_reconnect() {
         eprintln!("10,000 topics: watched in {watched:?}, back in {back:?}");
         assert_eq!(two.next().await, BusEvent::Missed);
         for some in topics.chunks(1000) {
-            some.iter().for_each(|topic| one.say(*topic, "word"));
+            for topic in some {
+                one.say(*topic, "word");
+            }
             for topic in some {
                 assert_eq!(two.next().await, heard(*topic, &one, b"word"), "as Up says, all is watched again");
             }
@@ -55,4 +57,40 @@ fn bounded_a_flood_is_cut_to_what_there_is_room_for_and_never_waits() {
         one.say(topic, "word");
         while two.word().await.2 != "word" {}
     });
+}
+
+#[test]
+fn what_a_word_costs_in_redis_is_its_body_and_little_more() {
+    const WORDS: u64 = 5000;
+    const BODY: u64 = 200;
+    let Some(server) = RedisServer::start().unwrap() else { return };
+    run(async {
+        let mesh = Mesh::Redis(server);
+        let (one, mut two) = (mesh.join_up().await, mesh.join_up().await);
+        let Mesh::Redis(server) = &mesh else { unreachable!() };
+        let topic = conversation();
+        two.watch(topic).await;
+        let before = net_bytes(server);
+        for _ in 0..WORDS {
+            one.say(topic, vec![0; 200]);
+        }
+        for _ in 0..WORDS {
+            two.word().await;
+        }
+        let after = net_bytes(server);
+        let (taken, given) = ((after.0 - before.0) / WORDS, (after.1 - before.1) / WORDS);
+        eprintln!("a word of {BODY} bytes to one other node: Redis takes {taken} bytes and gives {given}");
+        assert!((BODY..BODY + 150).contains(&taken), "{taken}");
+        assert!((BODY..BODY + 160).contains(&given), "{given}");
+    });
+}
+
+/// Bytes that Redis has read and written so far.
+fn net_bytes(server: &RedisServer) -> (u64, u64) {
+    let info = String::from_utf8(server.command(&[b"INFO", b"stats"]).unwrap()).unwrap();
+    let read = |name: &str| -> u64 {
+        let line = info.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_start_matches(':').parse().unwrap()
+    };
+    (read("total_net_input_bytes"), read("total_net_output_bytes"))
 }

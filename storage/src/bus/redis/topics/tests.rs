@@ -145,7 +145,7 @@ proptest! {
         }
         prop_assert!(topics.is_settled());
         prop_assert_eq!(carried, wanted);
-        let waiting: usize = topics.topics.values().map(|state| state.waiting.len()).sum();
+        let waiting: usize = topics.states.values().map(|state| state.waiting.len()).sum();
         prop_assert_eq!((topics.waiting, topics.asked), (waiting, 0));
     }
 }
