@@ -86,12 +86,38 @@ macro_rules! conformance_suite {
     )*};
 }
 
+/// A store to try the contract on, if there is one.
+pub trait Fresh {
+    /// What has to live as long as it does.
+    type Kept;
+    /// The store.
+    fn fresh(self) -> Option<(Store, Self::Kept)>;
+}
+
+impl<K> Fresh for (Store, K) {
+    type Kept = K;
+
+    fn fresh(self) -> Option<Self> {
+        Some(self)
+    }
+}
+
+/// A store over a service that need not be there: whoever makes it says loudly that the test is skipped.
+impl<K> Fresh for Option<(Store, K)> {
+    type Kept = K;
+
+    fn fresh(self) -> Self {
+        self
+    }
+}
+
 /// Runs a property on a store, with more than one thread so that races are real, and closes the store after it.
 ///
 /// # Panics
 ///
 /// If the property fails.
-pub fn run<K, F: Future<Output = ()>>((store, kept): (Store, K), property: impl FnOnce(Store) -> F) {
+pub fn run<F: Future<Output = ()>>(fresh: impl Fresh, property: impl FnOnce(Store) -> F) {
+    let Some((store, kept)) = fresh.fresh() else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
     runtime.expect("a runtime").block_on(async {
         property(store.clone()).await;

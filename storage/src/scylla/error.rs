@@ -9,7 +9,9 @@ pub enum OpenError {
     #[error("{0}")]
     Config(Reason),
     /// No node answered.
-    #[error("no CQL server answers at {nodes}: {reason}. Is it running, and is the address right (host:port, 9042 by default)?")]
+    #[error(
+        "no CQL server answers at {nodes}: {reason}. Is it running, and is the address right (host:port, 9042 by default)?"
+    )]
     Unreachable {
         /// Which were tried.
         nodes: String,
@@ -31,7 +33,9 @@ pub enum OpenError {
         present: String,
     },
     /// A later Hubbub wrote it.
-    #[error("the keyspace {keyspace} was written by a newer Hubbub: its form is {found}, this one knows forms up to {supported}")]
+    #[error(
+        "the keyspace {keyspace} was written by a newer Hubbub: its form is {found}, this one knows forms up to {supported}"
+    )]
     Newer {
         /// Which keyspace.
         keyspace: String,
@@ -53,7 +57,9 @@ pub enum OpenError {
         reason: Reason,
     },
     /// Another process was making the tables and did not finish.
-    #[error("another process holds the lock on the tables of {keyspace} and does not finish; it ends by itself in {seconds} s")]
+    #[error(
+        "another process holds the lock on the tables of {keyspace} and does not finish; it ends by itself in {seconds} s"
+    )]
     Locked {
         /// Which keyspace.
         keyspace: String,

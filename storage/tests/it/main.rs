@@ -8,5 +8,7 @@ mod faulty;
 mod memory;
 #[cfg(test)]
 mod model;
+#[cfg(all(test, feature = "cql"))]
+mod scylla;
 #[cfg(test)]
 mod sqlite;

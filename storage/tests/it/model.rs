@@ -1,4 +1,4 @@
-//! Any sequence of operations against a plain `Vec`: both backends answer as it does.
+//! Any sequence of operations against a plain `Vec`: every backend answers as it does.
 
 use std::collections::BTreeMap;
 
@@ -282,4 +282,12 @@ fn memory_answers_any_operations_as_a_plain_vector_does() {
 fn sqlite_answers_any_operations_as_a_plain_vector_does() {
     let (store, _dir) = fresh();
     check(&store);
+}
+
+#[cfg(feature = "cql")]
+#[test]
+fn cql_answers_any_operations_as_a_plain_vector_does_at_bucket_edges() {
+    if let Some((store, ())) = crate::scylla::fresh(crate::scylla::TINY) {
+        check(&store);
+    }
 }
