@@ -69,7 +69,7 @@ impl Drops {
             let seconds = dropped.oldest.as_secs();
             tracing::warn!(
                 seconds,
-                "nodes were not heard as what they said seems too old: compare the machines' clocks"
+                "what nodes said seems too old: Redis has held it back, or the machines' clocks differ"
             );
         }
         if dropped.counts.contains_key(&("in", "mark")) {
