@@ -1,9 +1,8 @@
 //! A cluster of hubs over the three CQL nodes and a Redis; one at a time.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
@@ -11,7 +10,7 @@ use tempfile::TempDir;
 use super::cql::Cql;
 use super::hub::Hub;
 use super::redis::Redis;
-use super::{seed, skip};
+use super::{run, seed, skip};
 
 /// Who has the machine.
 static TURN: Mutex<()> = Mutex::new(());
@@ -46,21 +45,15 @@ pub(crate) struct Told<'a> {
 impl Told<'_> {
     /// The arguments of the process with this name.
     pub(crate) fn arguments(&self, name: &str, more: &[&str]) -> Vec<OsString> {
-        let secret = self.folder.join("cluster.secret");
-        if !secret.exists() {
-            let mut digits = String::new();
-            for word in 0..4_u64 {
-                let word = hubbub_loadtest::client::stamp::mix(u64::from(std::process::id()), word);
-                write!(digits, "{word:016x}").expect("text takes text");
-            }
-            fs::write(&secret, digits).expect("the secret can be written");
+        let [secret, key] = ["cluster.secret", "token.key"].map(|name| self.folder.join(name));
+        for file in [&secret, &key].into_iter().filter(|file| !file.exists()) {
+            run(Command::new(env!("CARGO_BIN_EXE_hubbub")).arg("secret").arg(file)).expect("a secret is made");
         }
-        let folder = self.folder.display();
         let mut words: Vec<OsString> = ["--store", "cql", "--cql", self.cql].map(OsString::from).to_vec();
         words.extend(["--data".into(), self.folder.join(name).into()]);
         let mut settings = vec![
             format!("cql.keyspace={}", self.keyspace),
-            format!("keys.file={folder}/token.key"),
+            format!("keys.file={}", key.display()),
             "rest.auth_per_minute=0".to_owned(),
             "rest.general_per_minute=0".to_owned(),
         ];
