@@ -82,7 +82,11 @@ impl Records for CqlRecords {
         let bytes = ROW_BYTES + partition.len() + sort.len() + value.len();
         self.work.write(Lane::Partition(family.name, partition.clone()), bytes, move |answer| async move {
             let key = key(family, partition, sort);
-            drop(answer.send(writer.put(family, &key, &value, expect).await));
+            let written = match writer.rows.check(family) {
+                Ok(()) => writer.put(family, &key, &value, expect).await,
+                Err(refused) => Err(refused),
+            };
+            drop(answer.send(written));
         })
     }
 

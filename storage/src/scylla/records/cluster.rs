@@ -85,6 +85,11 @@ impl RowTables {
         found.ok_or_else(|| StoreError::Invalid(Reason::new(format_args!("{family} is not in families::ALL"))))
     }
 
+    /// Whether the family has a table.
+    pub(super) fn check(&self, family: &FamilyDef) -> StoreResult<()> {
+        self.of(family.name).map(|_| ())
+    }
+
     /// Rows of a partition, in the order of their keys.
     pub(super) async fn list(
         &self,
