@@ -49,7 +49,10 @@ impl Told<'_> {
         for file in [&secret, &key].into_iter().filter(|file| !file.exists()) {
             run(Command::new(env!("CARGO_BIN_EXE_hubbub")).arg("secret").arg(file)).expect("a secret is made");
         }
-        let mut words: Vec<OsString> = ["--store", "cql", "--cql", self.cql].map(OsString::from).to_vec();
+        let mut words: Vec<OsString> =
+            ["--store", "cql", "--cql", self.cql, "--log-format", "text", "--log-level", "info,hubbub_rest=warn"]
+                .map(OsString::from)
+                .to_vec();
         words.extend(["--data".into(), self.folder.join(name).into()]);
         let mut settings = vec![
             format!("cql.keyspace={}", self.keyspace),
