@@ -172,3 +172,175 @@ async fn read(path: &Path) -> Result<Bytes, String> {
     file.take(limit).read_to_end(&mut text).await.map_err(told)?;
     Ok(text.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::{Arc, Mutex};
+
+    use hubbub_domain::identity::Caller;
+    use hubbub_domain::tokens::{KeyRing, MAX_KEYS};
+    use hubbub_protocol::member::SenderType;
+    use hubbub_protocol::{DeviceId, SessionId, Timestamp, UserId};
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
+
+    fn token_of(ring: &KeyRing) -> String {
+        let caller = Caller {
+            user_id: UserId::from_bytes([1; 16]),
+            session_id: SessionId::from_bytes([2; 16]),
+            device_id: DeviceId::from_bytes([3; 16]),
+            kind: SenderType::Human,
+            expires_at: NOW.plus_ms(300_000),
+        };
+        ring.issue(&caller, NOW).unwrap()
+    }
+
+    fn ring(seed: u8) -> KeyRing {
+        KeyRing::from_seed(&[seed; 32])
+    }
+
+    fn answer(status: &str, body: &str) -> String {
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    }
+
+    fn good(seed: u8) -> String {
+        answer("200 OK", &ring(seed).public_keys().to_jwks())
+    }
+
+    /// A server that gives each who asks what it has at that time, and closes.
+    struct Source {
+        has: Arc<Mutex<String>>,
+        at: KeySource,
+    }
+
+    impl Source {
+        async fn with(has: impl Into<String>) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let authority = listener.local_addr().unwrap().to_string();
+            let has = Arc::new(Mutex::new(has.into()));
+            let given = Arc::clone(&has);
+            tokio::spawn(async move {
+                while let Ok((mut stream, _)) = listener.accept().await {
+                    let given = given.lock().unwrap().clone();
+                    tokio::spawn(async move {
+                        let mut asked = [0; 1024];
+                        let read = stream.read(&mut asked).await.unwrap();
+                        assert!(asked[..read].starts_with(b"GET /jwks?v=1 HTTP/1.1\r\n"));
+                        // Somebody who has heard enough may have gone.
+                        drop(stream.write_all(given.as_bytes()).await);
+                        if given.is_empty() {
+                            std::future::pending::<()>().await;
+                        }
+                    });
+                }
+            });
+            Self { has, at: KeySource::Http { authority, path: "/jwks?v=1".into() } }
+        }
+
+        fn now_has(&self, has: impl Into<String>) {
+            *self.has.lock().unwrap() = has.into();
+        }
+    }
+
+    fn section(jwks: Vec<KeySource>, wait_ms: u64) -> KeysSection {
+        KeysSection { file: None, previous_file: None, jwks, wait: Duration::from_millis(wait_ms) }
+    }
+
+    #[tokio::test]
+    async fn a_set_is_had_from_the_first_source_that_has_a_good_one() {
+        let (broken, first, second) =
+            (Source::with(answer("500 No", "")).await, Source::with(good(1)).await, Source::with(good(2)).await);
+        let found = look(&[broken.at.clone(), first.at, second.at]).await;
+        assert_eq!(found.as_ref(), Ok(ring(1).public_keys()));
+        let wrong = look(&[broken.at, KeySource::File("/nowhere".into())]).await.unwrap_err();
+        assert!(wrong.contains("status 500") && wrong.contains("/nowhere"), "{wrong}");
+    }
+
+    #[tokio::test]
+    async fn bounded_what_is_no_set_is_refused_however_it_comes() {
+        let set = ring(1).public_keys().to_jwks();
+        let key = set.trim_start_matches("{\"keys\":[").trim_end_matches("]}");
+        let many = format!("{{\"keys\":[{}]}}", vec![key; MAX_KEYS + 1].join(","));
+        let endless = format!("HTTP/1.1 200 OK\r\n\r\n{}", " ".repeat(MAX_JWKS_BYTES * 2));
+        let chunks =
+            format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}", "1\r\n \r\n".repeat(MAX_JWKS_BYTES));
+        let cases = [
+            ("no HTTP", "garbage\r\n\r\n".to_owned(), "invalid HTTP version"),
+            ("no JSON", answer("200 OK", "<html>"), "no JWK Set"),
+            ("no keys", answer("200 OK", "{\"keys\":[]}"), "no Ed25519 key"),
+            ("a bad key", answer("200 OK", &set.replace("\"kid\":\"", "\"kid\":\"x")), "malformed"),
+            ("another status", answer("404 Not Found", &set), "status 404"),
+            (
+                "elsewhere",
+                "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1/\r\ncontent-length: 0\r\n\r\n".into(),
+                "status 302",
+            ),
+            ("more keys than anybody has", answer("200 OK", &many), "more than 32 keys"),
+            ("more than was said", endless, "length limit exceeded"),
+            ("more, in chunks", chunks, "length limit exceeded"),
+            ("cut short", good(1).replace("content-length: ", "content-length: 1"), ""),
+        ];
+        for (name, has, told) in cases {
+            let error = look(&[Source::with(has).await.at]).await.expect_err(name);
+            assert!(error.contains(told), "{name}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bounded_a_source_that_is_silent_is_left_for_the_next() {
+        let begun = Instant::now();
+        let found = look(&[Source::with("").await.at, Source::with(good(1)).await.at]).await;
+        assert_eq!(found.as_ref(), Ok(ring(1).public_keys()));
+        assert!(begun.elapsed() < LOOK_WITHIN * 2, "BOUNDED: {:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_start_waits_for_a_first_set_and_not_for_ever() {
+        let source = Source::with(answer("503 Not Yet", "")).await;
+        let error = open(&section(vec![source.at.clone()], 300)).await.err().unwrap().to_string();
+        assert!(error.contains("status 503") && error.contains("keys.wait_ms"), "{error}");
+        let section = section(vec![source.at.clone()], 60_000);
+        let (opened, ()) = tokio::join!(open(&section), async {
+            sleep(Duration::from_millis(300)).await;
+            source.now_has(good(1));
+        });
+        assert!(opened.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_set_is_followed_when_a_new_key_is_met_and_what_is_no_set_changes_nothing() {
+        let source = Source::with(good(1)).await;
+        let (verifier, following) = open(&section(vec![source.at.clone()], 0)).await.unwrap();
+        let followed = tokio::spawn(following.follow());
+        let knows = async |seed| verifier.verify(&token_of(&ring(seed)), NOW).await.is_ok();
+        assert!(knows(1).await && !knows(2).await);
+        source.now_has(answer("200 OK", "garbage"));
+        assert!(!knows(2).await);
+        assert!(knows(1).await, "the set before stays in force");
+        source.now_has(answer("200 OK", &ring(2).accepting(&[1; 32]).public_keys().to_jwks()));
+        assert!(knows(2).await && knows(1).await, "the old key is good until it is gone");
+        source.now_has(good(2));
+        assert!(!knows(3).await, "which looks at the set again");
+        assert!(knows(2).await && !knows(1).await, "gone");
+        followed.abort();
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_file_of_keys_is_one_that_others_cannot_change() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jwks.json");
+        fs::write(&path, ring(1).public_keys().to_jwks()).unwrap();
+        let sources = [KeySource::File(path.clone())];
+        for (mode, good) in [(0o644, true), (0o600, true), (0o664, false), (0o646, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(look(&sources).await.is_ok(), good, "{mode:o}");
+        }
+    }
+}

@@ -6,7 +6,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hubbub_domain::tokens::KeyRing;
 
@@ -27,15 +27,18 @@ pub fn open(config: &Config) -> Result<KeyRing, SecretError> {
     let ring = match &config.keys.file {
         Some(file) => KeyRing::from_seed(&*secret_file::read(file)?),
         None if config.store == StoreKind::Memory => KeyRing::generate().map_err(|_| SecretError::NoRandomness)?,
-        None if config.shares_logins() => {
-            KeyRing::from_seed(&*secret_file::read(&config.data.join(FOLDER).join(FILE))?)
-        }
+        None if config.shares_logins() => KeyRing::from_seed(&*secret_file::read(&default_file(&config.data))?),
         None => load_or_make(&config.data)?,
     };
     match &config.keys.previous_file {
         Some(file) => Ok(ring.accepting(&*secret_file::read(file)?)),
         None => Ok(ring),
     }
+}
+
+/// Where the seed is, unless the configuration says otherwise.
+pub(crate) fn default_file(data: &Path) -> PathBuf {
+    data.join(FOLDER).join(FILE)
 }
 
 /// The keys of this data folder, made if there are none. Nobody else makes any meanwhile: over a store in the folder, its

@@ -79,6 +79,23 @@ fn may_pass(error: &scylla::OpenError) -> bool {
     matches!(error, scylla::OpenError::Unreachable { .. } | scylla::OpenError::Locked { .. })
 }
 
+/// Reads every file of a secret that the configuration names, so that what is wrong with one is told before a cluster is
+/// waited for. What may still have to be made is left out.
+pub(crate) async fn check_secrets(config: &Config) -> Result<(), StartError> {
+    let (keys, cluster, cql) = (config.keys.clone(), config.cluster.clone(), config.cql.clone());
+    let unmade = (config.shares_logins() && config.role != Role::Hub && keys.file.is_none())
+        .then(|| keys::default_file(&config.data));
+    let signs = config.role != Role::Hub;
+    waiting(move || {
+        let seeds = [keys.file, keys.previous_file, unmade].into_iter().filter(|_| signs);
+        for file in seeds.chain([cluster.secret_file]).flatten() {
+            secret_file::read(&file)?;
+        }
+        cql.password_file.map_or(Ok(()), |file| Ok(secret_file::read_password(&file).map(drop)?))
+    })
+    .await
+}
+
 /// The keys that sign, for roles that log people in.
 pub(crate) async fn keys(config: &Config) -> Result<KeyRing, StartError> {
     let config = config.clone();

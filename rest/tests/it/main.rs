@@ -5,6 +5,7 @@
 
 mod app;
 mod auth;
+mod beside;
 mod conversations;
 mod cookies;
 mod errors;

@@ -40,6 +40,48 @@ fn a_key_file_or_folder_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn a_key_file_of_its_own_is_used_and_no_other_is_made() {
+    let (folder, data) = new_data();
+    let seed = folder.path().join("seed");
+    assert_eq!(Hubbub::new(["secret"]).arg(&seed).run().code, Some(0));
+    assert_eq!((mode(&seed), fs::read_to_string(&seed).unwrap().len()), (0o600, 65));
+    let again = Hubbub::new(["secret"]).arg(&seed).run();
+    assert!(again.code == Some(1) && again.stderr.contains("is there already"), "{again:?}");
+    let named = format!("keys.file={}", seed.display());
+    let server = Hubbub::serve(&data).set(&named).start();
+    let served = server.get("/.well-known/jwks.json");
+    assert!(server.stop().0.success());
+    assert!(!data.join("keys").exists());
+    // Another process with the same file gives the same keys, and one that takes a second file gives that one's, too.
+    let (_other_folder, other) = new_data();
+    assert!(Hubbub::serve(&other).start().stop().0.success());
+    let previous = format!("keys.previous_file={}", other.join("keys/token.key").display());
+    let (_third_folder, third) = new_data();
+    let server = Hubbub::serve(&third).set(&named).set(&previous).start();
+    let both = server.get("/.well-known/jwks.json");
+    let key_ids =
+        |answer: &str| answer.split("\"kid\":\"").skip(1).map(|rest| rest[..16].to_owned()).collect::<Vec<_>>();
+    assert_eq!((key_ids(&served).len(), key_ids(&both).len()), (1, 2));
+    assert_eq!(key_ids(&both)[0], key_ids(&served)[0], "the one that signs comes first");
+}
+
+#[test]
+fn a_file_that_several_share_has_to_be_there_and_is_asked_for_before_the_cluster() {
+    let (folder, data) = new_data();
+    // Nobody answers at port 1; nobody is asked.
+    let rest = || Hubbub::serve(&data).args(&["--role", "rest", "--store", "cql", "--cql", "127.0.0.1:1"]);
+    let ran = rest().run();
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("there is no") && ran.stderr.contains("hubbub secret"), "{}", ran.stderr);
+    let secret = folder.path().join("secret");
+    assert_eq!(Hubbub::new(["secret"]).arg(&secret).run().code, Some(0));
+    fs::set_permissions(&secret, Permissions::from_mode(0o640)).unwrap();
+    let ran = rest().set(&format!("keys.file={}", secret.display())).run();
+    assert!(ran.code == Some(1) && ran.stderr.contains("chmod 600"), "{}", ran.stderr);
+    assert!(!data.exists());
+}
+
+#[test]
 fn a_malformed_key_file_is_refused_and_neither_replaced_nor_shown() {
     let (_folder, data) = new_data();
     assert!(Hubbub::serve(&data).start().stop().0.success());

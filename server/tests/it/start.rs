@@ -24,6 +24,19 @@ fn used(data: &Path) {
 }
 
 #[test]
+fn a_cluster_that_does_not_answer_is_waited_for_with_a_line_each_time_and_not_for_ever() {
+    let (_folder, data) = new_data();
+    let cql = ["--store", "cql", "--cql", "127.0.0.1:1", "--set", "cql.wait_ms=1500"];
+    let began = std::time::Instant::now();
+    let ran = Hubbub::serve(&data).args(&cql).run();
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.matches("trying again").count() >= 2, "{}", ran.stderr);
+    let last = ran.stderr.lines().last().unwrap();
+    assert!(last.starts_with("hubbub: ") && last.contains("127.0.0.1:1") && last.contains("cql.wait_ms"), "{last}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
 fn when_it_accepts_connections_it_prints_one_line_with_its_url_and_is_ready() {
     let (_folder, data) = new_data();
     let server = Hubbub::serve(&data).start();

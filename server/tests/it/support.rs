@@ -85,15 +85,15 @@ impl Hubbub {
 
     /// Starts it and waits until it says that it is ready.
     pub(crate) fn start(self) -> Running {
+        self.launch().ready()
+    }
+
+    /// Starts it.
+    pub(crate) fn launch(self) -> Running {
         let mut child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let stdout = lines_of(child.stdout.take().expect("stdout is a pipe"));
         let stderr = lines_of(child.stderr.take().expect("stderr is a pipe"));
-        let mut running = Running { child, stdout, stderr, ready_line: String::new() };
-        let Ok(ready_line) = running.stdout.recv_timeout(PATIENCE) else {
-            panic!("never ready: {}", running.rest_of_log());
-        };
-        running.ready_line = ready_line;
-        running
+        Running { child, stdout, stderr, ready_line: String::new() }
     }
 
     fn command(&self) -> Command {
@@ -118,6 +118,15 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Waits until it says that it is ready.
+    pub(crate) fn ready(mut self) -> Self {
+        let Ok(ready_line) = self.stdout.recv_timeout(PATIENCE) else {
+            panic!("never ready: {}", self.rest_of_log());
+        };
+        self.ready_line = ready_line;
+        self
+    }
+
     /// Where it listens, as `address:port`.
     pub(crate) fn address(&self) -> &str {
         let url = self.ready_line.split_whitespace().find_map(|word| word.strip_prefix("http://"));

@@ -19,6 +19,12 @@ fn with_an_account(data: &Path) {
 }
 
 #[test]
+fn a_store_that_is_in_no_folder_is_not_checked() {
+    let ran = Hubbub::new(["verify", "--store", "cql"]).run();
+    assert!(ran.code == Some(1) && ran.stderr.contains("checks the embedded store"), "{ran:?}");
+}
+
+#[test]
 fn a_sound_folder_is_told_with_counts_and_exit_code_0() {
     let (_folder, data) = new_data();
     with_an_account(&data);
