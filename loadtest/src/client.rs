@@ -211,6 +211,11 @@ impl Client {
         self.link.node()
     }
 
+    /// When it came to the door of the server that it is connected to.
+    pub const fn knocked_at(&self) -> Instant {
+        self.link.knocked_at()
+    }
+
     /// Goes home: closes the socket, and opens none until it is told to come back. What was sent is kept.
     pub fn leave(&mut self) {
         self.link.leave();

@@ -28,6 +28,11 @@ impl Clock {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
+    /// The stamp of an instant.
+    pub fn stamp(&self, instant: Instant) -> u64 {
+        u64::try_from(instant.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// The instant of a stamp.
     pub fn instant(&self, ns: u64) -> Instant {
         self.start + Duration::from_nanos(ns)

@@ -68,7 +68,7 @@ pub struct Report {
     pub gap_us: Option<Percentiles>,
     /// How many lost it.
     pub clients_cut: u64,
-    /// The most logins after the first in any 100 ms: how much of a herd came back.
+    /// The most clients that came to a door again within any 100 ms: how much of a herd they were.
     pub reconnects_in_100_ms: u64,
     /// As `deliver_us`, live events whose sender is on another node.
     pub deliver_cross_us: Option<Percentiles>,

@@ -33,6 +33,8 @@ pub struct Signs {
     deferred: AtomicU64,
     slowest_ack_us: AtomicU64,
     slowest_delivery_us: AtomicU64,
+    last_ack_us: AtomicU64,
+    longest_pause_us: AtomicU64,
     abandoned: AtomicBool,
 }
 
@@ -68,7 +70,13 @@ impl Signs {
         Duration::from_micros(self.slowest_ack_us.swap(0, Ordering::AcqRel))
     }
 
-    /// The same to a reader, of the deliveries since this was last asked, replayed ones included.
+    /// The longest time between two acks since this was last asked. One that goes on still does not count yet.
+    pub fn take_longest_pause(&self) -> Duration {
+        Duration::from_micros(self.longest_pause_us.swap(0, Ordering::AcqRel))
+    }
+
+    /// The longest time from the intended instant of a send to a reader, of the deliveries since this was last asked,
+    /// replayed ones included.
     pub fn take_slowest_delivery(&self) -> Duration {
         Duration::from_micros(self.slowest_delivery_us.swap(0, Ordering::AcqRel))
     }
@@ -95,9 +103,12 @@ impl Signs {
         self.live.fetch_sub(1, Ordering::AcqRel);
     }
 
-    pub(crate) fn one_acked(&self, after_ns: u64) {
-        self.acked.fetch_add(1, Ordering::AcqRel);
-        self.slowest_ack_us.fetch_max(after_ns / 1_000, Ordering::AcqRel);
+    pub(crate) fn one_acked(&self, intended_ns: u64, now_ns: u64) {
+        let first = self.acked.fetch_add(1, Ordering::AcqRel) == 0;
+        self.slowest_ack_us.fetch_max(now_ns.saturating_sub(intended_ns) / 1_000, Ordering::AcqRel);
+        let last_us = self.last_ack_us.swap(now_ns / 1_000, Ordering::AcqRel);
+        let pause_us = if first { 0 } else { (now_ns / 1_000).saturating_sub(last_us) };
+        self.longest_pause_us.fetch_max(pause_us, Ordering::AcqRel);
     }
 
     pub(crate) fn one_delivered(&self, after_ns: Option<u64>) {

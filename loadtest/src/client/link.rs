@@ -62,6 +62,8 @@ pub(crate) struct Link {
     attempts: u32,
     /// Which target is next.
     turn: usize,
+    /// When the last attempt began.
+    knocked_at: Instant,
     jitter: u64,
     told: Option<GoingAway>,
     /// `live` frames that are still to come after a login.
@@ -87,6 +89,7 @@ impl Link {
             options,
             state: State::Idle,
             attempts: 0,
+            knocked_at: Instant::now(),
             told: None,
             lives_due: 0,
             reads_in_a_row: 0,
@@ -105,6 +108,11 @@ impl Link {
     pub(crate) fn node(&self) -> Option<usize> {
         // The turn has moved on to the next.
         self.is_up().then(|| self.turn.wrapping_sub(1) % self.options.targets.len().max(1))
+    }
+
+    /// When it came to the door of the server that it is connected to.
+    pub(crate) const fn knocked_at(&self) -> Instant {
+        self.knocked_at
     }
 
     /// Closes the socket and opens none until [`Link::come_back`].
@@ -186,6 +194,7 @@ impl Link {
         let account = Arc::clone(&self.options.account);
         let socket = self.options.socket.clone();
         let targets = Arc::clone(&self.options.targets);
+        self.knocked_at = Instant::now();
         let turn = self.turn;
         self.turn = self.turn.wrapping_add(1);
         Box::pin(async move {

@@ -3,8 +3,6 @@
 //! Plain data, told by the players. A client's gap begins when it loses its node (or when a node that fell silent was
 //! last heard) and ends when it is live again in all conversations, on whichever node.
 
-use std::collections::VecDeque;
-
 use crate::measure::{Latencies, Percentiles};
 use crate::report;
 
@@ -20,9 +18,8 @@ pub(crate) struct Nodes {
     longest_gaps: Latencies,
     cross: Latencies,
     same: Latencies,
-    /// The logins after the first of each client, of the last moment.
-    recent: VecDeque<u64>,
-    burst: u64,
+    /// When clients came to the door again.
+    returns: Vec<u64>,
 }
 
 impl Nodes {
@@ -31,8 +28,8 @@ impl Nodes {
         Self { counts, ..Self::default() }
     }
 
-    /// A sender's socket is open on a node; `again` if it had one before.
-    pub(crate) fn connected(&mut self, sender: u32, node: Option<usize>, again: bool, now_ns: u64) {
+    /// A sender's socket is open on a node; and when it knocked, if it had one before.
+    pub(crate) fn connected(&mut self, sender: u32, node: Option<usize>, again_ns: Option<u64>) {
         let sender = sender as usize;
         if self.senders.len() <= sender {
             self.senders.resize(sender + 1, None);
@@ -43,13 +40,7 @@ impl Nodes {
         if let Some(count) = self.count(node) {
             count.logins += 1;
         }
-        if again {
-            self.recent.push_back(now_ns);
-            while self.recent.front().is_some_and(|then| now_ns.saturating_sub(*then) > BURST_NS) {
-                self.recent.pop_front();
-            }
-            self.burst = self.burst.max(self.recent.len() as u64);
-        }
+        self.returns.extend(again_ns);
     }
 
     /// A socket on a node was lost.
@@ -95,8 +86,36 @@ impl Nodes {
         report.nodes.clone_from(&self.counts);
         report.gap_us = self.longest_gaps.percentiles();
         report.clients_cut = self.longest_gaps.count();
-        report.reconnects_in_100_ms = self.burst;
+        report.reconnects_in_100_ms = herd(&self.returns);
         report.deliver_cross_us = cross(&self.cross);
         report.deliver_same_us = cross(&self.same);
+    }
+}
+
+/// The most that come within one burst.
+fn herd(returns: &[u64]) -> u64 {
+    let mut sorted = returns.to_vec();
+    sorted.sort_unstable();
+    let mut first = 0;
+    let mut most = 0;
+    for (last, at) in sorted.iter().enumerate() {
+        while sorted.get(first).is_some_and(|from| at - from > BURST_NS) {
+            first += 1;
+        }
+        most = most.max(last + 1 - first);
+    }
+    most as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_herd_is_the_most_that_come_within_a_tenth_of_a_second_in_whatever_order_they_are_told() {
+        let ms = |times: &[u64]| times.iter().map(|ms| ms * 1_000_000).collect::<Vec<_>>();
+        assert_eq!(herd(&[]), 0);
+        assert_eq!(herd(&ms(&[0, 101, 202])), 1);
+        assert_eq!(herd(&ms(&[500, 0, 590, 600, 90, 601])), 3);
     }
 }

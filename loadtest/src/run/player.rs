@@ -264,8 +264,8 @@ impl Player {
 
     fn connected(&mut self) {
         self.node = self.client.node();
-        let now_ns = self.run.clock.now_ns();
-        self.run.nodes.borrow_mut().connected(self.sender, self.node, self.was_live, now_ns);
+        let knocked_ns = self.run.clock.stamp(self.client.knocked_at());
+        self.run.nodes.borrow_mut().connected(self.sender, self.node, self.was_live.then_some(knocked_ns));
         self.tell_presence(Presence::came);
     }
 
@@ -304,7 +304,7 @@ impl Player {
         let news = self.run.ledger.borrow_mut().acked(id, sequence, tries, now_ns);
         let intended_ns = self.intended.remove(&id).filter(|_| news);
         if let Some(intended_ns) = intended_ns {
-            self.run.signs.one_acked(now_ns.saturating_sub(intended_ns));
+            self.run.signs.one_acked(intended_ns, now_ns);
             self.run.nodes.borrow_mut().acked(self.node);
         }
         if let Some(intended_ns) = intended_ns

@@ -6,12 +6,31 @@ use crate::kit::cluster::Cluster;
 use crate::kit::load::Load;
 use crate::kit::{by_length, stillness};
 
-/// Without one of three nodes sends go on: no longer than this without any ack. A node that stands still is first waited
-/// for, by coordinator and driver.
-const PAUSE_MAX: Duration = Duration::from_secs(8);
+/// Without one of three nodes sends go on: never longer than this without any ack. A node that stands still is first
+/// waited for, by coordinators and drivers; one that starts takes what cores there are.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Once everybody has noticed, sends go on as if nothing were: at least every second one is acked in time.
+const NOTICED: Duration = Duration::from_secs(10);
 
 const SHORT: [&str; 9] = ["cluster", "--clients", "24", "--members", "8", "--rate", "60", "--seconds", "26"];
-const FULL: [&str; 9] = ["cluster", "--clients", "90", "--members", "10", "--rate", "100", "--seconds", "240"];
+const FULL: [&str; 9] = ["cluster", "--clients", "90", "--members", "10", "--rate", "100", "--seconds", "260"];
+
+/// Looks on while something is broken.
+fn goes_on(load: &Load, time: Duration) {
+    let rate: u64 = by_length(SHORT, FULL)[6].parse().expect("a rate");
+    let first = load.watch(time.min(NOTICED));
+    assert!(first.acked > 0, "sends go on without one of three nodes: {first:?}");
+    let noticed = time.saturating_sub(NOTICED);
+    let then = load.watch(noticed);
+    assert!(then.acked >= noticed.as_secs() * rate / 2, "sends go on without one of three nodes: {then:?}");
+}
+
+fn ends_well(load: Load) {
+    let pause = load.signs().take_longest_pause();
+    load.passes();
+    println!("cql: the longest time without any ack was {} ms", pause.as_millis());
+    assert!(pause < PAUSE_MAX, "sends go on: {pause:?} without any ack");
+}
 
 #[test]
 fn durable_and_once_when_a_cql_node_is_killed_and_comes_back_under_load_and_sends_go_on() {
@@ -20,14 +39,11 @@ fn durable_and_once_when_a_cql_node_is_killed_and_comes_back_under_load_and_send
     for kill in 0..by_length(1, 5) {
         load.watch(Duration::from_secs(2));
         let gone = cluster.cql.kill(1 + kill % 3);
-        let without = load.watch(by_length(Duration::from_secs(8), Duration::from_secs(15)));
-        assert!(without.acked > 0 && without.longest_pause < PAUSE_MAX, "sends go on without it: {without:?}");
-        // The node is busy starting meanwhile.
+        goes_on(&load, by_length(Duration::from_secs(8), Duration::from_secs(20)));
         gone.mend();
-        let after = load.watch(Duration::from_secs(2));
-        assert!(after.acked > 0, "sends go on with it: {after:?}");
+        load.watch(Duration::from_secs(2));
     }
-    load.passes();
+    ends_well(load);
 }
 
 #[test]
@@ -38,10 +54,9 @@ fn durable_and_once_when_a_cql_node_stands_still_and_goes_on_under_load_and_send
         load.watch(Duration::from_secs(1));
         // Among them the one that this hub or that talks to first.
         let still = cluster.cql.pause(1 + pause % 3);
-        let meanwhile = load.watch(stillness(5));
+        goes_on(&load, stillness(5));
         still.mend();
-        assert!(meanwhile.acked > 0 && meanwhile.longest_pause < PAUSE_MAX, "sends go on without it: {meanwhile:?}");
         load.watch(Duration::from_secs(2));
     }
-    load.passes();
+    ends_well(load);
 }

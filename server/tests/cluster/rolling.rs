@@ -6,8 +6,10 @@ use crate::kit::by_length;
 use crate::kit::cluster::Cluster;
 use crate::kit::load::Load;
 
-/// 99 of 100 clients are without a node no longer than this, in microseconds.
+/// 99 of 100 clients are without a node no longer than this, in microseconds: the promise; and of a debug build, which
+/// shares two cores with all else.
 const GAP_MAX_US: u64 = 2_000_000;
+const GAP_MAX_DEBUG_US: u64 = 4_000_000;
 /// How many of a hundred clients of a node may come back within the same 100 ms; evenly spread over 1,500 ms were 7.
 const HERD_PERCENT: u64 = 30;
 
@@ -28,7 +30,8 @@ fn drained_a_rolling_restart_of_three_nodes_loses_nothing_and_makes_no_herd() {
     let of_a_node = report.clients / 3;
     assert!(report.clients_cut >= of_a_node, "clients were sent away: {report}");
     let gaps = report.gap_us.expect("clients were sent away");
-    assert!(gaps.p99 <= GAP_MAX_US, "DRAINED: 1 of 100 clients was without a node for {} ms", gaps.p99 / 1_000);
+    let longest = if cfg!(debug_assertions) { GAP_MAX_DEBUG_US } else { GAP_MAX_US };
+    assert!(gaps.p99 <= longest, "DRAINED: 1 of 100 clients was without a node for {} ms", gaps.p99 / 1_000);
     // The node that was restarted last but one may have taken in another's clients.
     let herd = report.reconnects_in_100_ms * 100 / (of_a_node * 3 / 2);
     assert!(herd <= HERD_PERCENT, "{} of {of_a_node} came back within 100 ms", report.reconnects_in_100_ms);
