@@ -31,6 +31,7 @@ mod layers;
 mod limits;
 mod metrics;
 mod model;
+pub mod network;
 mod openapi;
 pub mod port;
 mod routes;
@@ -52,6 +53,7 @@ pub use crate::state::{CookieSecure, RateLimits, RestState, Services, Settings};
 use crate::error::ApiError;
 use crate::layers::auth_rate::auth_rate;
 use crate::layers::idempotency::idempotency;
+use crate::metrics::MetricsFrom;
 use crate::vitals::Vitals;
 
 /// All routes with all layers, at `/` and at `/api`. The peer's address is expected as
@@ -63,6 +65,7 @@ pub fn router(state: &RestState) -> Router {
     // Where there are sockets, these paths come here only behind another request on the same connection.
     let both = ["/ws", "/ws/human", "/ws/agent"].into_iter().fold(both, |both, path| both.route(path, any(no_socket)));
     let both = both.layer(Extension(SocketsHere(state.settings().sockets)));
+    let both = both.layer(Extension(MetricsFrom(state.settings().metrics_from.clone())));
     let both = both.fallback(no_such_path).method_not_allowed_fallback(no_such_method);
     layers::around(both, state.shared_settings())
 }
@@ -71,6 +74,7 @@ pub fn router(state: &RestState) -> Router {
 pub fn vitals_router(vitals: Vitals, settings: Settings) -> Router {
     let (own, _document) =
         OpenApiRouter::new().merge(health::routes()).merge(metrics::routes()).with_state(vitals).split_for_parts();
+    let own = own.layer(Extension(MetricsFrom(settings.metrics_from.clone())));
     let own = own.fallback(no_rest).method_not_allowed_fallback(no_such_method);
     layers::around(own, Arc::new(settings))
 }

@@ -13,6 +13,7 @@ use hubbub_storage::records::Table;
 use hubbub_storage::store::Store;
 
 use crate::cluster::Cluster;
+use crate::network::Network;
 use crate::port::HubPort;
 use crate::throttle::Throttle;
 use crate::vitals::Vitals;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub rate_limits: RateLimits,
     /// Origins of other sites whose pages may call, exactly as browsers spell them: `https://chat.example`.
     pub allowed_origins: Vec<String>,
+    /// Who may read the metrics besides callers on the same machine.
+    pub metrics_from: Arc<[Network]>,
     /// When the refresh cookie is marked `Secure`.
     pub cookie_secure: CookieSecure,
     /// From a request's head to its answer.
@@ -83,6 +86,7 @@ impl Default for Settings {
             sockets: true,
             rate_limits: RateLimits::default(),
             allowed_origins: Vec::new(),
+            metrics_from: Arc::new([]),
             cookie_secure: CookieSecure::default(),
             deadline: Duration::from_secs(30),
             body_deadline: Duration::from_secs(10),

@@ -96,6 +96,7 @@ impl App {
         // Bound first and opened last: a port that is taken is told before the data folder is touched, and nobody is
         // accepted before there is something to say.
         let bound = listen::bind_patiently(config.listen).await?;
+        opening::check_secrets(config).await?;
         let store = opening::store(config).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let conversations = Conversations::new(store.clone(), Arc::clone(&clock));
@@ -328,6 +329,7 @@ fn rest_settings(config: &Config) -> hubbub_rest::Settings {
             exempt_loopback: hub.exempt_loopback,
         },
         allowed_origins: hub.allowed_origins.clone(),
+        metrics_from: config.metrics_from.clone().into(),
         cookie_secure: match rest.cookie_secure {
             CookieSecure::Always => hubbub_rest::CookieSecure::Always,
             CookieSecure::UnlessLoopback => hubbub_rest::CookieSecure::UnlessLoopback,

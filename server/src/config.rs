@@ -21,6 +21,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use hubbub_hub::HubConfig;
+use hubbub_rest::network::Network;
 
 pub use cluster::{ClusterSection, RedisSection};
 pub use cql::CqlSection;
@@ -36,7 +37,7 @@ pub use stop::StopSection;
 
 pub use crate::telemetry::LogFormat;
 
-use form::{Address, Choice, Folder, Origins};
+use form::{Address, Choice, Folder, Networks, Origins};
 use reader::Reader;
 
 /// The port of `hubbub serve` where nothing else is said.
@@ -85,6 +86,8 @@ pub struct Config {
     pub keys: KeysSection,
     /// Live connections, and the origins of browsers' pages that may come in.
     pub hub: HubConfig,
+    /// Who may read the metrics besides callers on this machine.
+    pub metrics_from: Vec<Network>,
     /// HTTP.
     pub rest: RestSection,
     /// The way to stop.
@@ -133,6 +136,12 @@ impl Config {
                  number of each, over a cql store.",
                 Role::All,
                 &Choice(&[("all", Role::All), ("hub", Role::Hub), ("rest", Role::Rest)]),
+            ),
+            metrics_from: reader.setting(
+                "metrics_from",
+                "Networks whose callers may read /metrics, besides callers on this machine: where Prometheus is.",
+                Vec::new(),
+                &Networks,
             ),
             hub: {
                 let allowed_origins = reader.setting(

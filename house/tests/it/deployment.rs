@@ -241,8 +241,16 @@ fn the_cluster_without_containers_has_the_same_roles_and_settings_that_exist() {
 #[test]
 fn prometheus_asks_every_process_of_ours() {
     let asked = workspace::read("deploy/prometheus.yml");
-    for (name, service) in services(&compose()) {
-        let ours = environment(service).contains_key("HUBBUB_ROLE");
-        assert!(!ours || asked.contains(&format!("\"{name}:8080\"")), "nobody measures {name}");
+    let compose = compose();
+    let network = &compose["networks"]["inside"];
+    let reader = compose["services"]["prometheus"]["networks"].as_array().expect("its networks");
+    assert!(reader.iter().any(|name| name == "inside") && network["internal"] == true);
+    for (name, service) in services(&compose) {
+        let variables = environment(service);
+        if variables.contains_key("HUBBUB_ROLE") {
+            assert!(asked.contains(&format!("\"{name}:8080\"")), "nobody measures {name}");
+            let from = variables.get("HUBBUB_METRICS_FROM").copied();
+            assert_eq!(from, network["ipam"]["config"][0]["subnet"].as_str(), "{name} does not answer Prometheus");
+        }
     }
 }

@@ -7,6 +7,8 @@ use axum::http::header::FORWARDED;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
 
+use crate::network::Network;
+
 /// The peer's address; where `server` put none, all share the unspecified one.
 pub(crate) fn address_of(extensions: &Extensions) -> IpAddr {
     let connection = extensions.get::<ConnectInfo<SocketAddr>>();
@@ -16,6 +18,12 @@ pub(crate) fn address_of(extensions: &Extensions) -> IpAddr {
 /// Whether the request comes from this machine itself, and not through a proxy on it that says whom it serves.
 pub(crate) fn is_local(parts: &Parts) -> bool {
     address_of(&parts.extensions).is_loopback() && !is_forwarded(&parts.headers)
+}
+
+/// Whether the request comes straight from one of these networks.
+pub(crate) fn is_from(parts: &Parts, networks: &[Network]) -> bool {
+    let address = address_of(&parts.extensions);
+    networks.iter().any(|network| network.contains(address)) && !is_forwarded(&parts.headers)
 }
 
 fn is_forwarded(headers: &HeaderMap) -> bool {

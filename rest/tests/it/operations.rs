@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use axum::http::StatusCode;
 use hubbub_protocol::limits::Limits;
+use hubbub_rest::Settings;
 use serde_json::json;
 
 use crate::app::TestApp;
@@ -47,6 +48,22 @@ async fn numbers_are_told_on_the_same_machine_alone() {
     app.get("/metrics").at_address("203.0.113.1").send().await.refusal("not_found");
     app.get("/api/metrics").at_address("10.0.0.1").send().await.refusal("not_found");
     app.get("/metrics").header("x-forwarded-for", "127.0.0.1").send().await.refusal("not_found");
+}
+
+#[tokio::test]
+async fn numbers_are_told_to_the_networks_that_the_operator_names() {
+    let metrics_from = ["10.1.0.0/16", "fd00::7"].map(|text| text.parse().unwrap()).into();
+    let app = TestApp::with(Settings { metrics_from, ..Settings::default() });
+    for peer in ["10.1.2.3", "::ffff:10.1.2.3", "fd00::7", "127.0.0.1"] {
+        let answer = app.get("/metrics").at_address(peer).send().await;
+        assert_eq!(answer.status, StatusCode::OK, "{peer}");
+    }
+    for peer in ["10.2.2.3", "fd00::8", "203.0.113.1"] {
+        app.get("/metrics").at_address(peer).send().await.refusal("not_found");
+    }
+    // A proxy in such a network serves others.
+    let forwarded = app.get("/metrics").at_address("10.1.2.3").header("x-forwarded-for", "10.1.2.3");
+    forwarded.send().await.refusal("not_found");
 }
 
 #[tokio::test]

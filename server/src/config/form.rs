@@ -5,6 +5,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use hubbub_rest::network::Network;
+
 use crate::telemetry;
 
 /// A value as its source spelt it.
@@ -215,6 +217,28 @@ fn is_origin(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
     let host_bytes = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
     !rest.is_empty() && rest.bytes().all(host_bytes)
+}
+
+/// Networks and single addresses.
+pub(super) struct Networks;
+
+impl Form for Networks {
+    type Value = Vec<Network>;
+
+    fn read(&self, raw: &Raw) -> Option<Vec<Network>> {
+        read_list(raw)?.iter().map(|text| text.parse().ok()).collect()
+    }
+
+    fn wants(&self) -> String {
+        "a list of networks or addresses, such as [\"10.1.0.0/16\", \"fd00::7\"] (separated by commas in flags and the \
+         environment)"
+            .into()
+    }
+
+    fn shown(&self, value: &Vec<Network>) -> String {
+        let items: Vec<String> = value.iter().map(Network::to_string).collect();
+        shown_list(items.iter().map(String::as_str))
+    }
 }
 
 /// Names or addresses of machines, each with a port if it is not the usual one.

@@ -190,11 +190,23 @@ fn the_example_file_is_what_hubbub_prints_and_reads_to_the_defaults() {
 }
 
 #[test]
+fn the_examples_of_a_cluster_are_right() {
+    for (name, role) in [("hub", Role::Hub), ("rest", Role::Rest)] {
+        let path = format!("{}/../examples/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let (config, _) = Config::load(Sources::default().file(path)).unwrap();
+        assert_eq!((config.role, config.store), (role, StoreKind::Cql));
+        assert!(config.redis.url.is_some() && config.cluster.secret_file.is_some());
+        assert_eq!(config.keys.file.is_some(), role == Role::Rest, "a hub holds no key that signs");
+    }
+}
+
+#[test]
 fn the_printed_configuration_reads_back_to_the_same() {
     let sources = Sources::default()
         .flag("--listen", "listen", "[::1]:9")
         .flag("--data", "data", "/a \"strange\" path")
         .flag("--set", "allowed_origins", "https://a.org, http://b.org:81")
+        .flag("--set", "metrics_from", "10.1.0.0/16, ::1")
         .flag("--set", "hub.exempt_loopback", "false")
         .flag("--log-level", "log.level", "warn,hubbub_hub=debug");
     let (config, settings) = Config::load(sources).unwrap();
