@@ -15,7 +15,11 @@ mod append;
 pub(super) mod base;
 mod buckets;
 pub(super) mod cluster;
+#[cfg(test)]
+mod faults;
 mod filter;
+#[cfg(test)]
+mod model;
 pub(super) mod partition;
 mod plan;
 mod read;

@@ -38,11 +38,7 @@ pub(crate) fn encode(conversation_id: ConversationId, sequence: Sequence, record
 }
 
 /// The record with these bytes at this place; `Damaged` if they are not what was written there.
-pub(crate) fn decode(
-    conversation_id: ConversationId,
-    sequence: Sequence,
-    bytes: &[u8],
-) -> StoreResult<Record> {
+pub(crate) fn decode(conversation_id: ConversationId, sequence: Sequence, bytes: &[u8]) -> StoreResult<Record> {
     let bad = |what| {
         StoreError::Damaged(Reason::new(format_args!("conversation {conversation_id}, sequence {sequence}: {what}")))
     };

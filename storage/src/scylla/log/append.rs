@@ -80,6 +80,9 @@ impl<P: Partitions> Core<P> {
             Ok(plan) => self.carry_out(&plan, ends, &mut after).await,
             Err(refused) => Err(refused),
         };
+        if !matches!(answer, Ok(Appended::Committed { .. })) {
+            after.retain(After::holds_anyway);
+        }
         (answer, after)
     }
 
@@ -104,7 +107,7 @@ impl<P: Partitions> Core<P> {
                     None
                 }
             };
-            after.retain(|left| matches!(left, After::Learn(_)));
+            after.retain(After::holds_anyway);
             if let Some(answer) = answer {
                 return Ok(answer);
             }

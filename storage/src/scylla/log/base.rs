@@ -51,6 +51,13 @@ pub(in crate::scylla) enum After {
     Learn(Bucket),
 }
 
+impl After {
+    /// Whether it holds even where the append that brought it up is not stored.
+    pub(super) fn holds_anyway(&self) -> bool {
+        matches!(self, Self::Learn(_))
+    }
+}
+
 impl<P: Partitions> Core<P> {
     /// The log over these partitions, with buckets of this size.
     pub(in crate::scylla) fn new(partitions: P, bucket_size: u32, patience: Patience) -> Self {

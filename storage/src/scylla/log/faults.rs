@@ -1,0 +1,287 @@
+//! Thousands of seeded runs over a cluster that fails, and a checker of what their writers were told.
+//!
+//! Each run has a few nodes with memories of their own, writers that race on one conversation, and every fault of
+//! [`model`](super::model) at odds of its seed. At the end all that was late is tried, and the history is checked:
+//! sequences are dense (GAPLESS), each act stands once (ONCE), what was acknowledged is where it was said to be (DURABLE),
+//! nothing that was refused in any way is in the log (HONEST), and recalled payloads are gone.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hubbub_protocol::member::SenderType;
+use hubbub_protocol::record::{Author, Message, Recalled};
+use hubbub_protocol::{ClientMessageId, ConversationId, Record, RecordBody, Sequence, Timestamp, UserId};
+use tokio::time::Instant;
+
+use super::base::{Core, Patience};
+use super::model::{Counts, Model, Odds};
+use super::partition::Sight;
+use crate::error::StoreError;
+use crate::log::{Append, Appended, NewRecord, Range};
+
+const ID: ConversationId = ConversationId::from_bytes([9; 16]);
+const RUNS: u64 = 2_500;
+const ACTS: u64 = 14;
+
+/// One call and what it was answered.
+struct Told {
+    /// Unlike anything else that was ever handed over.
+    marks: Vec<u64>,
+    acts: Vec<Option<ClientMessageId>>,
+    answer: Result<Appended, StoreError>,
+}
+
+struct Run {
+    model: Model,
+    nodes: Vec<Arc<Core<Model>>>,
+    told: Mutex<Vec<Told>>,
+    marks: Mutex<u64>,
+}
+
+fn odds(model: &Model) -> Odds {
+    // Some runs are calm in one respect, some are all storm.
+    let draw = |most: u64| if model.draw(3) == 0 { 0 } else { model.draw(most) };
+    Odds {
+        not_done: draw(200),
+        lost_before: draw(150),
+        lost_after: draw(200),
+        late: draw(250),
+        mistaken: draw(60),
+        read: draw(200),
+    }
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let drawing = Model::new(seed ^ 0x5EED, Odds::default());
+        let model = Model::new(seed, odds(&drawing));
+        let size = [1, 2, 3, 8, 40, 300][usize::try_from(drawing.draw(6)).unwrap()];
+        let patience = Patience { refuse: Duration::from_millis(700), settle: Duration::from_secs(2) };
+        let nodes = (0..2 + drawing.draw(2)).map(|_| Arc::new(Core::new(model.clone(), size, patience))).collect();
+        Self { model, nodes, told: Mutex::default(), marks: Mutex::default() }
+    }
+
+    fn mark(&self) -> u64 {
+        let mut marks = self.marks.lock().unwrap();
+        *marks += 1;
+        *marks
+    }
+
+    fn message(&self, act: Option<ClientMessageId>, marks: &mut Vec<u64>) -> NewRecord {
+        let mark = self.mark();
+        marks.push(mark);
+        record(
+            act,
+            mark,
+            RecordBody::Message(Message {
+                content_type: "text".to_owned(),
+                payload: mark.to_be_bytes().to_vec().into(),
+                reply_to: None,
+                epoch: None,
+            }),
+        )
+    }
+
+    async fn append(
+        &self,
+        node: &Core<Model>,
+        head: Sequence,
+        records: Vec<NewRecord>,
+        marks: Vec<u64>,
+    ) -> Option<Appended> {
+        let acts = records.iter().map(|record| record.client_message_id).collect();
+        let append = Append { conversation_id: ID, expected_head: head, records };
+        let (answer, after) = node.append(append, Instant::now()).await;
+        assert!(!matches!(answer, Err(StoreError::Damaged(_) | StoreError::Invalid(_))), "{answer:?}");
+        self.told.lock().unwrap().push(Told { marks, acts, answer: answer.clone() });
+        node.follow_up(after).await;
+        answer.ok()
+    }
+
+    /// A person at a node: sends, repeats what it does not know the fate of, recalls, and now and then is wrong.
+    async fn writer(&self, node: Arc<Core<Model>>, number: u64) {
+        let mut head = Sequence::ZERO;
+        let mut acts: Vec<ClientMessageId> = Vec::new();
+        for _ in 0..ACTS {
+            let mut act = Some(ClientMessageId::from_bytes(u128::from(self.mark() << 8 | number).to_be_bytes()));
+            match self.model.draw(12) {
+                0 if !acts.is_empty() => act = Some(acts[usize::try_from(self.model.draw(acts.len() as u64)).unwrap()]),
+                1 => act = None,
+                _ => {}
+            }
+            acts.extend(act);
+            for _ in 0..6 {
+                let (records, marks) = self.batch(act, head);
+                let wrong = if self.model.draw(15) == 0 { self.model.draw(30) } else { 0 };
+                match self.append(&node, head.plus(wrong), records.clone(), marks).await {
+                    Some(Appended::Committed { first, last }) => {
+                        assert_eq!(last, first.plus(records.len() as u64 - 1), "GAPLESS");
+                        head = last;
+                        self.check_acked(&records, first).await;
+                        break;
+                    }
+                    Some(Appended::Stale { head: now }) => head = now,
+                    Some(Appended::Duplicate { .. }) => break,
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn batch(&self, act: Option<ClientMessageId>, head: Sequence) -> (Vec<NewRecord>, Vec<u64>) {
+        let mut marks = Vec::new();
+        if head > Sequence::ZERO && self.model.draw(5) == 0 {
+            let mark = self.mark();
+            let target = Sequence::new(1 + self.model.draw(head.get()));
+            return (vec![record(act, mark, RecordBody::Recalled(Recalled { target }))], vec![mark]);
+        }
+        let mut records = vec![self.message(act, &mut marks)];
+        let more = if self.model.draw(8) == 0 { self.model.draw(12) } else { self.model.draw(3) };
+        for _ in 0..more {
+            let record = self.message(None, &mut marks);
+            records.push(record);
+        }
+        (records, marks)
+    }
+
+    /// Whoever reads after an ack finds it, at any node (DURABLE), and a recalled payload is gone.
+    async fn check_acked(&self, records: &[NewRecord], first: Sequence) {
+        let node = &self.nodes[usize::try_from(self.model.draw(self.nodes.len() as u64)).unwrap()];
+        match node.read(ID, Range::After(first.previous()), records.len()).await {
+            Ok((found, _)) => {
+                let found: Vec<_> = found.iter().map(mark_of).collect();
+                assert_eq!(found, records.iter().map(mark_of_new).collect::<Vec<_>>(), "DURABLE: acked and not read");
+            }
+            Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error}"),
+        }
+        let RecordBody::Recalled(Recalled { target }) = records[0].body else { return };
+        if let Ok((found, _)) = node.read(ID, Range::After(target.previous()), 1).await {
+            assert!(found[0].body.payload_bytes() == 0, "a recalled payload is served");
+        }
+    }
+
+    async fn check(&self) {
+        self.model.heal();
+        let reader = Core::new(
+            self.model.clone(),
+            self.bucket_size(),
+            Patience { refuse: Duration::from_secs(1), settle: Duration::from_secs(1) },
+        );
+        let head = reader.find_head(ID, Sight::Serial).await.unwrap();
+        let mut log = Vec::new();
+        while let (page, _) = reader.read(ID, Range::After(Sequence::new(log.len() as u64)), 50).await.unwrap()
+            && !page.is_empty()
+        {
+            log.extend(page);
+        }
+        let dense: Vec<_> = (1..=head.get()).map(Sequence::new).collect();
+        assert_eq!(log.iter().map(|record| record.sequence).collect::<Vec<_>>(), dense, "GAPLESS");
+        let mut acts = HashMap::new();
+        for record in &log {
+            let Some(act) = record.client_message_id else { continue };
+            assert_eq!(acts.insert(act, record.sequence), None, "ONCE: {act} is stored twice");
+            assert_eq!(reader.lookup(ID, record.author.sender_id, act).await, Ok(Some(record.sequence)), "ONCE");
+        }
+        check_told(&self.told.lock().unwrap(), &log, &acts);
+        check_recalls(&log);
+    }
+
+    fn bucket_size(&self) -> u32 {
+        u32::try_from(self.nodes[0].buckets.size()).unwrap()
+    }
+}
+
+fn record(client_message_id: Option<ClientMessageId>, mark: u64, body: RecordBody) -> NewRecord {
+    let author = Author { sender_id: UserId::from_bytes([1; 16]), sender_type: SenderType::Human, device_id: None };
+    let created_at = Timestamp::from_ms(i64::try_from(mark).unwrap());
+    NewRecord { author, created_at, client_message_id, body }
+}
+
+fn mark_of(record: &Record) -> u64 {
+    u64::try_from(record.created_at.as_ms()).unwrap()
+}
+
+fn mark_of_new(record: &NewRecord) -> u64 {
+    u64::try_from(record.created_at.as_ms()).unwrap()
+}
+
+fn check_told(told: &[Told], log: &[Record], acts: &HashMap<ClientMessageId, Sequence>) {
+    let marks: BTreeMap<u64, Sequence> = log.iter().map(|record| (mark_of(record), record.sequence)).collect();
+    assert_eq!(marks.len(), log.len(), "ONCE: something that was handed over once stands twice");
+    for Told { marks: handed_over, acts: named, answer } in told {
+        let found: Vec<_> = handed_over.iter().filter_map(|mark| marks.get(mark).copied()).collect();
+        match answer {
+            Ok(Appended::Committed { first, last }) => {
+                let expected: Vec<_> = (first.get()..=last.get()).map(Sequence::new).collect();
+                assert_eq!(found, expected, "DURABLE: acked, and not there in the end");
+            }
+            Err(StoreError::Unknown(_)) => {
+                assert!(found.is_empty() || found.len() == handed_over.len(), "an append is stored by half");
+            }
+            refused => {
+                assert!(found.is_empty(), "HONEST: {refused:?} was told of what stands at {found:?}");
+                if let Ok(Appended::Duplicate { known }) = refused {
+                    for (place, at) in known {
+                        let act = named[*place].expect("an act without an id is known");
+                        assert_eq!(acts.get(&act), Some(at), "ONCE: a duplicate of what is not there");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn check_recalls(log: &[Record]) {
+    let recalled: HashSet<_> = log
+        .iter()
+        .filter_map(
+            |record| if let RecordBody::Recalled(recalled) = &record.body { Some(recalled.target) } else { None },
+        )
+        .collect();
+    for record in log {
+        let RecordBody::Message(message) = &record.body else { continue };
+        let gone = message.payload.is_empty();
+        assert_eq!(gone, recalled.contains(&record.sequence), "{}: recalled and kept, or lost", record.sequence);
+    }
+}
+
+fn run(seed: u64) -> (Counts, usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let run = Arc::new(Run::new(seed));
+        let writers: Vec<_> = (0..4)
+            .map(|number: usize| {
+                let node = Arc::clone(&run.nodes[number % run.nodes.len()]);
+                let run = Arc::clone(&run);
+                tokio::spawn(async move { run.writer(node, number as u64).await })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        run.check().await;
+        let told = run.told.lock().unwrap();
+        (run.model.counts(), told.iter().filter(|told| matches!(told.answer, Err(StoreError::Unknown(_)))).count())
+    })
+}
+
+#[test]
+fn whatever_fails_the_log_is_whole_and_nobody_was_told_an_untruth() {
+    let mut all = Counts::default();
+    let mut unknown = 0;
+    let only: Option<u64> = std::env::var("HUBBUB_SEED").ok().and_then(|seed| seed.parse().ok());
+    for seed in only.map_or(0..RUNS, |seed| seed..seed + 1) {
+        let outcome = std::panic::catch_unwind(|| run(seed));
+        let (counts, told_unknown) = outcome.unwrap_or_else(|_| panic!("the run of HUBBUB_SEED={seed} failed"));
+        all.late_applied += counts.late_applied;
+        all.late_refused += counts.late_refused;
+        all.doubts += counts.doubts;
+        all.filters += counts.filters;
+        all.intents += counts.intents;
+        unknown += told_unknown;
+    }
+    println!("{all:?}, {unknown} told as unknown");
+    let hunted = [all.late_applied, all.late_refused, all.doubts, all.filters, all.intents];
+    assert!(only.is_some() || hunted.iter().all(|count| *count > 100), "hardly anything was hunted: {all:?}");
+}
