@@ -209,12 +209,8 @@ async fn keep_watched(shared: &Shared, mut listening: MultiplexedConnection, pul
                 shared.ear().missed();
             }
         }
-        let (is_settled, watched) = {
-            let topics = shared.topics();
-            (topics.is_settled(), topics.len())
-        };
-        metrics::watched(watched);
-        if is_settled {
+        metrics::watched(shared.topics().len());
+        if batch.is_empty() {
             pulse.look.notify_one();
             shared.wishes.notified().await;
         }

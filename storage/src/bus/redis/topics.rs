@@ -67,6 +67,12 @@ pub(super) struct Batch {
     pub(super) unwatch: Vec<Topic>,
 }
 
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.watch.is_empty() && self.unwatch.is_empty()
+    }
+}
+
 impl Topics {
     pub(super) fn new(limits: TopicLimits) -> Self {
         Self { states: HashMap::new(), differing: VecDeque::new(), asked: 0, has_asked: false, waiting: 0, limits }
