@@ -4,6 +4,7 @@
 // Says to clippy what cargo knows: all of this is test code, the helpers too.
 #![cfg(test)]
 
+mod apart;
 mod at_once;
 mod bad_frames;
 mod config;

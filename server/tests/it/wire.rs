@@ -109,6 +109,11 @@ impl Person {
         self.account.user_id
     }
 
+    /// The same person, at another server of the same cluster.
+    pub(crate) fn at(&self, process: &Target) -> Self {
+        Self { account: Arc::clone(&self.account), target: process.clone() }
+    }
+
     /// A socket at the live edge of everything.
     pub(crate) async fn connect(&self, format: Format) -> Peer {
         self.resume(format, &[]).await
