@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -12,11 +13,10 @@ use super::{run, tool};
 
 /// Takes the servers down once its input ends.
 const GUARD: &str = r#"
-trap '' INT HUP
-"$0" up "$2" --folder "$1" --base auto && echo up
+"$0" up "$2" --folder "$1" --base auto && echo up || echo failed
 cat >/dev/null
 "$0" down --folder "$1"
-rmdir "$(dirname "$1")" 2>/dev/null
+rm -rf "$(dirname "$1")"
 "#;
 
 /// Some servers.
@@ -71,12 +71,22 @@ impl Cql {
             .arg(nodes.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // What ends this process, Ctrl-C say, must not end it as well.
+            .process_group(0)
             .spawn()
             .map_err(|error| format!("bash does not run: {error}"))?;
         let said = BufReader::new(guard.stdout.take().expect("it is a pipe"));
-        let lines: Vec<String> = said.lines().map_while(Result::ok).take_while(|line| line != "up").collect();
+        let mut lines: Vec<String> = Vec::new();
+        for line in said.lines().map_while(Result::ok) {
+            let is_over = line == "up" || line == "failed";
+            lines.push(line);
+            if is_over {
+                break;
+            }
+        }
+        let is_up = lines.pop().is_some_and(|last| last == "up");
         let cql = Self { folder, addresses: lines.join(","), guard: Some(guard) };
-        if lines.len() == nodes { Ok(cql) } else { Err(format!("tools/cql started {} of {nodes} nodes", lines.len())) }
+        if is_up { Ok(cql) } else { Err(format!("tools/cql could not start {nodes} nodes")) }
     }
 
     /// SIGKILL; started again when the guard is dropped.
