@@ -161,7 +161,7 @@ impl Asker<'_> {
         command: Option<Asked>,
     ) {
         let (user, key) = (self.who.caller.user_id, self.who.key);
-        self.local.ask(Subscribe { conversation, user, key, wish: 0, after, command, announce: false });
+        self.local.ask(Subscribe { conversation, user, key, wish: 0, after, command });
     }
 
     async fn renew(&self, renew: AuthRenew) {

@@ -118,7 +118,7 @@ async fn enter(
         let error = ErrorBody::new(ErrorCode::InvalidToken, "this session was ended");
         return Err(Some(Refused { error, code: CloseCode::SessionRevoked }));
     }
-    welcome(connection, local, who, &auth, candidates, arrival == Arrival::First);
+    welcome(connection, local, who, &auth, candidates);
     seated.stays();
     Ok(who)
 }
@@ -147,14 +147,7 @@ fn read_auth(bytes: &[u8], format: Format) -> Result<Auth, Refused> {
 }
 
 /// Says `auth.ok` and asks for every conversation.
-fn welcome(
-    connection: &Rc<Connection>,
-    local: &Rc<Local>,
-    who: Who,
-    auth: &Auth,
-    candidates: Vec<ConversationId>,
-    announce: bool,
-) {
+fn welcome(connection: &Rc<Connection>, local: &Rc<Local>, who: Who, auth: &Auth, candidates: Vec<ConversationId>) {
     let mut wanted: HashMap<ConversationId, Option<Sequence>> = candidates.into_iter().map(|id| (id, None)).collect();
     for Cursor { conversation_id, after_seq } in &auth.resume {
         wanted.insert(*conversation_id, Some(*after_seq));
@@ -165,7 +158,7 @@ fn welcome(
     }
     for (conversation, after) in wanted {
         let (user, key) = (who.caller.user_id, who.key);
-        local.ask(Subscribe { conversation, user, key, wish: 0, after, command: None, announce });
+        local.ask(Subscribe { conversation, user, key, wish: 0, after, command: None });
     }
     local.flush_later(connection);
 }

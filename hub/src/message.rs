@@ -9,7 +9,6 @@ use hubbub_domain::cluster::{View, Word};
 use hubbub_domain::conversation::Act;
 use hubbub_domain::conversations::Stored;
 use hubbub_protocol::frame::CommandId;
-use hubbub_protocol::frame::client::PresenceStatus;
 use hubbub_protocol::frame::server::{Gap, MessageNew, ServerFrame};
 use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, NodeId, Payload, Sequence, SessionId, UserId};
 use tokio::sync::oneshot;
@@ -74,8 +73,8 @@ pub(crate) enum HomeInput {
     Unsubscribe { conversation: ConversationId, shard: u8 },
     /// Tell the others that somebody is writing. Ephemeral.
     Typing { conversation: ConversationId, user: UserId, active: bool },
-    /// Tell the others that somebody came or went. Ephemeral.
-    Presence { conversation: ConversationId, user: UserId, status: PresenceStatus },
+    /// Tell the others that somebody came, went or looks away, as the directory says. Ephemeral.
+    Presence { conversation: ConversationId },
     /// Another node said something that concerns this conversation.
     Heard { conversation: ConversationId, from: NodeId, word: Box<Word> },
 }
@@ -88,7 +87,7 @@ impl HomeInput {
             | Self::Follow { conversation, .. }
             | Self::Unsubscribe { conversation, .. }
             | Self::Typing { conversation, .. }
-            | Self::Presence { conversation, .. }
+            | Self::Presence { conversation }
             | Self::Heard { conversation, .. } => *conversation,
             Self::Subscribe(subscribe) => subscribe.conversation,
         }
@@ -107,8 +106,6 @@ pub(crate) struct Subscribe {
     pub(crate) after: Option<Sequence>,
     /// The command that asked and is still to be answered.
     pub(crate) command: Option<Asked>,
-    /// Whether the others are told that this person came.
-    pub(crate) announce: bool,
 }
 
 /// A `subscribe` command that waits for its answer.
@@ -126,6 +123,8 @@ pub(crate) enum EdgeInput {
     /// A record was committed. The sockets of those who join follow from it on; their home has counted one follower of
     /// this shard for each of these people, and the edge corrects that.
     Deliver { delivery: Arc<Delivery>, joins: Vec<UserId> },
+    /// These people joined by what another node committed: their sockets that have no part in it ask for it from here on.
+    Invite { conversation: ConversationId, users: Vec<UserId>, after: Sequence },
     /// The answer to [`Subscribe`].
     Subscribed(Box<Subscribed>),
     /// A mark or an ephemeral notice for those who follow the conversation, but for the sockets of `except`.

@@ -23,13 +23,15 @@ const MAX_NODES: usize = 1_024;
 pub struct View {
     me: NodeId,
     homes: Arc<[NodeId]>,
+    /// The others that are alive, in order, whether or not they take conversations home.
+    others: Arc<[NodeId]>,
 }
 
 impl View {
     /// The view of a node that is by itself.
     #[must_use]
     pub fn alone(me: NodeId) -> Self {
-        Self { me, homes: Arc::new([]) }
+        Self { me, homes: Arc::new([]), others: Arc::new([]) }
     }
 
     /// The other node that is home to this conversation; `None` if it is this one (Thaler and Ravishankar 1998: each
@@ -37,6 +39,11 @@ impl View {
     pub fn other_home(&self, conversation: ConversationId) -> Option<NodeId> {
         let best = self.homes.iter().max_by_key(|node| (draw(**node, conversation), **node))?;
         (*best != self.me).then_some(*best)
+    }
+
+    /// Whether this other node is known to be alive.
+    pub fn knows(&self, node: NodeId) -> bool {
+        self.others.binary_search(&node).is_ok()
     }
 
     /// How many nodes take conversations home, this one included if it does.
@@ -130,16 +137,18 @@ impl Nodes {
         self.others.len()
     }
 
-    /// The cluster as it is seen now. A node that is deaf is by itself.
+    /// The cluster as it is seen now. A node that is deaf is home to everything itself.
     pub fn view(&self, now: u64) -> View {
+        let mut alive: Vec<NodeId> = self.others.keys().copied().collect();
+        alive.sort_unstable();
         if self.up_since.is_none() {
-            return View::alone(self.me);
+            return View { others: alive.into(), ..View::alone(self.me) };
         }
         let takes = |other: &Other| other.homes && other.suspect_until <= now;
         let others = self.others.iter().filter(|(_, other)| takes(other)).map(|(node, _)| *node);
         let mut homes: Vec<NodeId> = others.chain(self.homes.then_some(self.me)).collect();
         homes.sort_unstable();
-        View { me: self.me, homes: homes.into() }
+        View { me: self.me, homes: homes.into(), others: alive.into() }
     }
 }
 
@@ -220,6 +229,17 @@ mod tests {
         nodes.set_up(true, 60_000);
         assert!(nodes.tick(60_000 + DEAD_AFTER_MS).is_empty(), "nor does its return");
         assert_eq!(nodes.tick(60_001 + DEAD_AFTER_MS), vec![node(2)]);
+    }
+
+    #[test]
+    fn whoever_is_gone_is_known_no_longer_and_whoever_is_suspected_still_is() {
+        let mut nodes = three(1);
+        nodes.suspect(node(2), 0);
+        assert!(nodes.bye(node(3)));
+        for up in [true, false] {
+            nodes.set_up(up, 0);
+            assert!(nodes.view(0).knows(node(2)) && !nodes.view(0).knows(node(3)), "up: {up}");
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub enum Word {
     },
     /// I go.
     Bye,
+    /// What I did lately, I could not say: the bus did not carry. Ask the store.
+    Unheard,
     /// The sockets of this session end now (MEMBERS-ONLY).
     SessionEnded {
         /// Which.

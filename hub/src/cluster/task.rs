@@ -30,11 +30,13 @@ pub(crate) struct ClusterTask {
     tasks: TaskTracker,
     taken: Arc<Semaphore>,
     told: Option<(View, bool)>,
+    /// What this node did, it may not have been able to say.
+    unheard: bool,
 }
 
 impl ClusterTask {
     pub(crate) fn new(shared: Arc<Shared>, tasks: TaskTracker) -> Self {
-        Self { shared, tasks, taken: Arc::new(Semaphore::new(MAX_TAKEN)), told: None }
+        Self { shared, tasks, taken: Arc::new(Semaphore::new(MAX_TAKEN)), told: None, unheard: false }
     }
 
     /// Runs until the hub stops.
@@ -68,6 +70,7 @@ impl ClusterTask {
             tracing::warn!(node.id = %node, "a node is gone: nothing was heard of it");
             self.lost(node).await;
         }
+        self.unheard |= !cluster.bus().is_up();
         if !cluster.bus().is_up() && beats.is_multiple_of(RECHECK_EVERY) {
             self.tell_shards(|| Control::Recheck).await;
         }
@@ -86,18 +89,22 @@ impl ClusterTask {
                 tracing::info!("the bus between nodes carries");
                 cluster.nodes().set_up(true, cluster.now());
                 self.tell_view().await;
+                if std::mem::take(&mut self.unheard) {
+                    // Nobody else knows that they missed something.
+                    cluster.say(Topic::Cluster, &Word::Unheard);
+                }
             }
             BusEvent::Down => {
                 tracing::warn!(
                     "the bus between nodes is down: each node goes on by itself, and others hear of it later"
                 );
                 cluster.nodes().set_up(false, cluster.now());
+                self.unheard = true;
                 self.tell_view().await;
             }
             BusEvent::Missed => {
                 metrics::missed();
-                self.tell_shards(|| Control::CompareHeads).await;
-                self.tell_shards(|| Control::Recheck).await;
+                self.ask_the_store().await;
             }
         }
     }
@@ -122,6 +129,7 @@ impl ClusterTask {
                     self.lost(from).await;
                 }
             }
+            (Topic::Cluster, Word::Unheard) => self.ask_the_store().await,
             (Topic::Cluster, Word::SessionEnded { session_id }) => {
                 self.tell_shards(|| Control::EndSession(session_id)).await;
             }
@@ -163,8 +171,14 @@ impl ClusterTask {
     async fn lost(&mut self, node: NodeId) {
         self.tell_view().await;
         self.tell_shards(|| Control::NodeLost(node)).await;
-        // What it committed last, it may not have said.
+        // What it committed last, it may not have said; nor who joined by it.
+        self.ask_the_store().await;
+    }
+
+    /// Something was committed of which this node was not told.
+    async fn ask_the_store(&self) {
         self.tell_shards(|| Control::CompareHeads).await;
+        self.tell_shards(|| Control::Recheck).await;
     }
 
     async fn tell_view(&mut self) {

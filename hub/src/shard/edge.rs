@@ -201,6 +201,11 @@ impl EdgeCore {
                 }
             }
             EdgeInput::Deliver { delivery, joins } => self.deliver(&delivery, &joins, sink),
+            EdgeInput::Invite { conversation, users, after } => {
+                for user in users {
+                    self.invite(user, conversation, after, sink);
+                }
+            }
             EdgeInput::Subscribed(subscribed) => self.subscribed(*subscribed, sink),
             EdgeInput::Notice { conversation, frame, except, class } => {
                 for seat in self.rooms.get(&conversation).into_iter().flatten() {
@@ -269,6 +274,21 @@ impl EdgeCore {
         }
     }
 
+    /// Lets the sockets of somebody who joined elsewhere ask for the conversation, as far as they have no part in it yet:
+    /// whatever its home here knows and has told, they hear all from their joining on.
+    fn invite(&mut self, user: UserId, conversation: ConversationId, after: Sequence, sink: &mut impl EdgeSink) {
+        for slot in self.people.get(&user).cloned().unwrap_or_default() {
+            let Some(resident) = self.connections.get_mut(slot as usize) else { continue };
+            if let Some(early) = &mut resident.early_joins {
+                early.push((conversation, after));
+            } else if !resident.rooms.contains(&conversation) {
+                let key = ConnectionKey { shard: self.shard, slot, tenant: resident.tenant };
+                let after = Some(after);
+                self.ask(Subscribe { conversation, user, key, wish: 0, after, command: None }, sink);
+            }
+        }
+    }
+
     /// Ends the flow of a leaver's sockets: of those that are live with the record they just got, of those that are
     /// resuming at once, with the word that nothing follows.
     fn unseat_leaver(&mut self, user: UserId, delivery: &Delivery, sink: &mut impl EdgeSink) {
@@ -291,8 +311,7 @@ impl EdgeCore {
         tracing::error!(conversation.id = %conversation, %cursor, "IN-ORDER: a delivery was not the next; reading the log");
         let Resident { tenant, user, .. } = self.connections[slot as usize];
         let key = ConnectionKey { shard: self.shard, slot, tenant };
-        let subscribe =
-            Subscribe { conversation, user, key, wish: 0, after: Some(cursor), command: None, announce: false };
+        let subscribe = Subscribe { conversation, user, key, wish: 0, after: Some(cursor), command: None };
         self.ask(subscribe, sink);
     }
 }

@@ -24,7 +24,6 @@ use std::sync::Arc;
 use hubbub_domain::cluster::{View, Word};
 use hubbub_domain::conversation::ConversationState;
 use hubbub_domain::conversations::{MarkOutcome, Stored};
-use hubbub_protocol::frame::client::PresenceStatus;
 use hubbub_protocol::frame::server::MessageRead;
 use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, Sequence, Timestamp, UserId};
 use hubbub_storage::bus::Topic;
@@ -64,7 +63,8 @@ impl HomeCore {
         let id = input.conversation();
         match input {
             HomeInput::Act { act, reply, here, .. } => {
-                self.enqueue(id, |look| Work::Act { act, target: Target::Unread, reply, tries: 0, here, look }, out);
+                let (target, tries, unsure) = (Target::Unread, 0, false);
+                self.enqueue(id, |look| Work::Act { act, target, reply, tries, here, unsure, look }, out);
             }
             HomeInput::Read { user, seq, reply, .. } => {
                 self.enqueue(id, |look| Work::Read { user, seq, reply, look }, out);
@@ -81,7 +81,7 @@ impl HomeCore {
                 }
             }
             HomeInput::Typing { user, active, .. } => self.typing(id, user, active, out),
-            HomeInput::Presence { user, status, .. } => self.presence(id, user, status, out),
+            HomeInput::Presence { .. } => self.presence(id),
             HomeInput::Heard { from, word, .. } => self.heard(id, from, *word, out),
         }
         self.pump(id, now, out);
@@ -136,6 +136,7 @@ impl HomeCore {
     /// Goes on with a conversation as far as it can without waiting.
     fn pump(&mut self, id: ConversationId, now: Timestamp, out: &mut Vec<HomeOutput>) {
         loop {
+            self.show_presence(id, out);
             let Some(conversation) = self.conversations.get_mut(&id) else { return };
             if conversation.is_waiting() || self.abroad_first(id, out) {
                 return;
@@ -165,7 +166,7 @@ impl HomeCore {
                     return;
                 }
                 Some(Work::Act { .. }) => self.start_batch(id, now, out),
-                Some(Work::Subscribe { .. } | Work::Read { .. } | Work::Look) => self.between_appends(id, out),
+                Some(Work::Subscribe { .. } | Work::Read { .. }) => self.between_appends(id, out),
                 None => return,
             }
         }
@@ -178,7 +179,7 @@ impl HomeCore {
         };
         let may_refuse = match &work {
             Work::Subscribe { look, .. } | Work::Read { look, .. } => self.may_refuse(id, *look),
-            Work::Act { .. } | Work::Look => true,
+            Work::Act { .. } => true,
         };
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let Some(state) = &conversation.state else { return };
@@ -197,7 +198,6 @@ impl HomeCore {
                 None => out.push(HomeOutput::Work(HomeWork::Mark { conversation: id, user, seq, reply })),
             },
             act @ Work::Act { .. } => conversation.queue.push_front(act),
-            Work::Look => {}
         }
     }
 
@@ -207,12 +207,11 @@ impl HomeCore {
         let Some(state) = &conversation.state else { return };
         let (followed, input) = follow::answer(&self.ring, state, &wish);
         if followed && state.member_count() <= PRESENCE_MAX_MEMBERS {
-            // The others hear who came, and the one who came hears who is there.
-            conversation.introduce(state, &self.directory, (wish.user, wish.key), out);
-            if wish.announce {
-                self.presence(id, wish.user, PresenceStatus::Online, out);
-            }
+            // Who asks from a cursor may have been live before.
+            conversation.introduce(state, &self.directory, (wish.user, wish.key, wish.after.is_some()), out);
         }
+        // The others hear who came.
+        conversation.whereabouts.doubt();
         if let Some(conversation) = self.conversations.get_mut(&id).filter(|_| followed) {
             conversation.follow(wish.key.shard);
         }
@@ -251,6 +250,7 @@ impl HomeCore {
                 conversation.committed = Some(state.head());
                 conversation.snapshot_at = state.head();
                 conversation.state = Some(state);
+                conversation.whereabouts.doubt();
                 for record in &missed {
                     self.publish(record, out);
                 }

@@ -182,7 +182,7 @@ impl Local {
         self.seats.borrow_mut()[who.key.slot as usize] = None;
         metrics::connections(-1.0);
         if left {
-            self.tell_presence(who.caller.user_id, PresenceStatus::Offline, &rooms);
+            self.tell_presence(&rooms);
         }
         self.turn.notify_one();
     }
@@ -206,14 +206,14 @@ impl Local {
         let user = who.caller.user_id;
         if self.shared.directory.set_away(user, status == PresenceStatus::Away) {
             let rooms = self.edge.borrow().rooms_of(who.key).to_vec();
-            self.tell_presence(user, status, &rooms);
+            self.tell_presence(&rooms);
             self.turn.notify_one();
         }
     }
 
-    fn tell_presence(&self, user: UserId, status: PresenceStatus, rooms: &[ConversationId]) {
+    fn tell_presence(&self, rooms: &[ConversationId]) {
         for conversation in rooms {
-            self.say(HomeInput::Presence { conversation: *conversation, user, status });
+            self.say(HomeInput::Presence { conversation: *conversation });
         }
     }
 

@@ -48,5 +48,5 @@ async fn look(local: &Rc<Local>, who: Who, since: Timestamp) -> Option<()> {
 /// From the beginning, as with everything they joined: what was before them is told as a gap.
 fn ask(local: &Rc<Local>, who: Who, conversation: ConversationId) {
     let (user, key, after) = (who.caller.user_id, who.key, Some(Sequence::ZERO));
-    local.ask(Subscribe { conversation, user, key, wish: 0, after, command: None, announce: false });
+    local.ask(Subscribe { conversation, user, key, wish: 0, after, command: None });
 }

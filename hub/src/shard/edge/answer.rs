@@ -82,7 +82,7 @@ impl EdgeCore {
         if self.wants(replay) {
             let user = self.connections[key.slot as usize].user;
             let after = Some(head);
-            let subscribe = Subscribe { conversation, user, key, wish, after, command: None, announce: false };
+            let subscribe = Subscribe { conversation, user, key, wish, after, command: None };
             sink.home(HomeInput::Subscribe(Box::new(subscribe)));
         }
     }

@@ -10,7 +10,7 @@
 //!   does with them after all is stored once (ONCE).
 //! * A refusal that rests on a state which may be old is no refusal: the log is looked at first (HONEST).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use hubbub_domain::cluster::word::told_records;
 use hubbub_domain::cluster::{Told, View, Word};
@@ -23,10 +23,10 @@ use hubbub_storage::error::StoreError;
 
 use super::batch::payload_bytes;
 use super::conversation::{Asking, Conversation, Target, Watch, Work};
-use super::presence::PRESENCE_MAX_MEMBERS;
+use super::presence::{PRESENCE_MAX_MEMBERS, Whereabouts};
 use super::{HomeCore, HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
-use crate::message::Class;
+use crate::message::{Class, EdgeInput};
 
 /// Acts forwarded together.
 const MAX_FORWARDED_ACTS: usize = 128;
@@ -62,6 +62,11 @@ impl HomeCore {
         if self.abroad.is_some() {
             out.push(HomeOutput::Say { topic, word: Box::new(word()) });
         }
+    }
+
+    /// Whether this node is known to be alive.
+    pub(super) fn knows(&self, node: NodeId) -> bool {
+        self.abroad.as_ref().is_some_and(|abroad| abroad.view.knows(node))
     }
 
     /// The cluster, or the bus, is another than before.
@@ -104,12 +109,13 @@ impl HomeCore {
         let Some(conversation) = self.conversations.get_mut(&id).filter(this_watch) else { return false };
         if conversation.is_idle() && !std::mem::take(&mut conversation.touched) {
             conversation.watch = Watch::Off;
-            conversation.elsewhere = super::presence::Elsewhere::default();
+            conversation.whereabouts = Whereabouts::default();
             conversation.asked_who = false;
             out.push(HomeOutput::Unwatch(id));
             return false;
         }
         conversation.behind = true;
+        conversation.whereabouts.doubt();
         true
     }
 
@@ -123,8 +129,8 @@ impl HomeCore {
     pub(super) fn abroad_first(&mut self, id: ConversationId, out: &mut Vec<HomeOutput>) -> bool {
         let Some(abroad) = &mut self.abroad else { return false };
         let Some(conversation) = self.conversations.get_mut(&id) else { return false };
-        let wants_watch = matches!(conversation.queue.front(), Some(Work::Subscribe { .. } | Work::Look))
-            || conversation.is_followed();
+        let wants_watch =
+            matches!(conversation.queue.front(), Some(Work::Subscribe { .. })) || conversation.is_followed();
         if conversation.watch == Watch::Off && wants_watch {
             abroad.watches += 1;
             (conversation.watch, conversation.watch_number) = (Watch::Asked, abroad.watches);
@@ -157,13 +163,15 @@ impl HomeCore {
         if self.abroad.is_none() {
             return;
         }
-        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let Some(conversation) = self.conversations.get_mut(&id).filter(|found| found.in_flight.is_none()) else {
+            return;
+        };
         let Some(state) = &conversation.state else { return };
         let small = state.member_count() <= PRESENCE_MAX_MEMBERS;
         if small && conversation.watch == Watch::On && !std::mem::replace(&mut conversation.asked_who, true) {
             self.say(Topic::Conversation(id), || Word::WhoIsHere, out);
             // Those who know of us from before may not know who is here now.
-            self.who_is_here(id, out);
+            self.say_who_is_here(id, out);
         }
     }
 
@@ -191,7 +199,13 @@ impl HomeCore {
                     // It may be another by now.
                     *target = Target::Unread;
                 }
-                self.take_in(id, records, out);
+                // This home's own, after all? Then nobody else knows who joined by it.
+                let own =
+                    conversation.untold.take_if(|head| records.iter().any(|record| record.sequence == head.next()));
+                self.take_in(id, records.clone(), out);
+                if own.is_some() {
+                    self.tell(id, &records, out);
+                }
             }
             Err(error) => {
                 tracing::warn!(conversation.id = %id, %error, "could not look for what other nodes committed");
@@ -224,14 +238,15 @@ impl HomeCore {
     pub(super) fn heard(&mut self, id: ConversationId, from: NodeId, word: Word, out: &mut Vec<HomeOutput>) {
         match word {
             Word::Committed { first, last, records } => self.heard_committed(id, first, last, records, out),
-            Word::Joined { first, .. } => self.heard_joined(id, first),
+            Word::Joined { first, user_ids, .. } => self.heard_joined(id, first, &user_ids, out),
             Word::Marked { user_id, seq } => self.heard_marked(id, user_id, seq, out),
             Word::Typing { user_id, active } => drop(self.told_typing(id, user_id, active, out)),
-            Word::Presence { user_id, status } => self.presence_elsewhere(id, from, user_id, status, out),
-            Word::WhoIsHere => self.who_is_here(id, out),
-            Word::Here { people } => self.here(id, from, people, out),
+            Word::Presence { user_id, status } => self.presence_elsewhere(id, from, user_id, status),
+            Word::WhoIsHere => self.who_is_here(id),
+            Word::Here { people } => self.here(id, from, people),
             Word::Hello { .. }
             | Word::Bye
+            | Word::Unheard
             | Word::SessionEnded { .. }
             | Word::Forward { .. }
             | Word::Answers { .. } => {}
@@ -260,18 +275,17 @@ impl HomeCore {
         }
     }
 
-    /// People with sockets here were added by a record at or above `first`.
-    fn heard_joined(&mut self, id: ConversationId, first: Sequence) {
-        let conversation = self.conversations.entry(id).or_default();
-        if conversation.committed.is_some_and(|committed| committed >= first) {
-            return;
+    /// People were added by a record at or above `first`. What this home knows of it says nothing about what their sockets
+    /// were told: the record may have been there when it was loaded. So those are told to ask.
+    fn heard_joined(&self, id: ConversationId, first: Sequence, users: &[UserId], out: &mut Vec<HomeOutput>) {
+        let places =
+            users.iter().flat_map(|user| self.directory.shards_of(*user).into_iter().map(|shard| (shard, *user)));
+        let mut by_shard: BTreeMap<u8, Vec<UserId>> = BTreeMap::new();
+        places.for_each(|(shard, user)| by_shard.entry(shard).or_default().push(user));
+        for (shard, users) in by_shard {
+            let input = EdgeInput::Invite { conversation: id, users, after: first.previous() };
+            out.push(HomeOutput::ToEdge { shard, input });
         }
-        if conversation.state.is_none() {
-            // So that the records from there on are told.
-            conversation.committed.get_or_insert(first.previous());
-        }
-        conversation.behind = true;
-        conversation.queue.push_back(Work::Look);
     }
 
     fn heard_marked(&mut self, id: ConversationId, user: UserId, seq: Sequence, out: &mut Vec<HomeOutput>) {
@@ -294,13 +308,14 @@ impl HomeCore {
             if acts.len() == MAX_FORWARDED_ACTS || (bytes > MAX_FORWARDED_BYTES && !acts.is_empty()) {
                 break;
             }
-            let Some(Work::Act { mut act, target, reply, tries, here, look }) = conversation.queue.pop_front() else {
+            let Some(Work::Act { mut act, target, reply, tries, here, unsure, look }) = conversation.queue.pop_front()
+            else {
                 break;
             };
             // What has no id of its client's gets one, so that two who carry it out store it once.
             act.client_message_id.get_or_insert_with(ClientMessageId::generate);
             acts.push((*act).clone());
-            works.push(Work::Act { act, target, reply, tries, here, look });
+            works.push(Work::Act { act, target, reply, tries, here, unsure, look });
         }
         conversation.forwarded = Some(works);
         out.push(HomeOutput::Work(HomeWork::Forward { conversation: id, home, acts }));
@@ -319,14 +334,17 @@ impl HomeCore {
         let look = conversation.looks;
         let mut left = Vec::new();
         for work in works {
-            let Work::Act { act, target, reply, tries, .. } = work else { continue };
+            let Work::Act { act, target, reply, tries, unsure, .. } = work else { continue };
             match results.next() {
                 Some(Err(error)) if error.code != ErrorCode::Draining => {
                     out.push(HomeOutput::Reply { to: reply, result: Err(error) });
                 }
                 Some(Ok(stored)) => out.push(HomeOutput::Reply { to: reply, result: Ok(stored) }),
-                // It does not answer, or stops: they are decided here.
-                _ => left.push(Work::Act { act, target, reply, tries, here: true, look }),
+                // It stops, or does not answer: they are decided here. In the second case it may do them all the same.
+                none => {
+                    let unsure = unsure || none.is_none();
+                    left.push(Work::Act { act, target, reply, tries, here: true, unsure, look });
+                }
             }
         }
         left.into_iter().rev().for_each(|work| conversation.queue.push_front(work));

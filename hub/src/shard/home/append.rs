@@ -11,7 +11,7 @@ use hubbub_storage::bus::Topic;
 use hubbub_storage::log::{Append, Appended, NewRecord};
 
 use super::batch::{Batch, Decided, payload_bytes};
-use super::conversation::{Target, Work};
+use super::conversation::{Target, Work, honest};
 use super::{AppendFailure, HomeCore, HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
 use crate::message::{Delivery, EdgeInput, ReplyTo};
@@ -36,7 +36,8 @@ impl HomeCore {
             if unread || !batch.has_room_for(act, bytes) {
                 break;
             }
-            let Some(Work::Act { act, target, reply, tries, here, look: asked }) = conversation.queue.pop_front()
+            let Some(Work::Act { act, target, reply, tries, here, unsure, look: asked }) =
+                conversation.queue.pop_front()
             else {
                 break;
             };
@@ -45,7 +46,7 @@ impl HomeCore {
             if in_cluster && asked == look && decided.as_ref().map_or(true, Vec::is_empty) {
                 // What it rests on may be old: another node may have changed it before this act was sent.
                 conversation.behind = true;
-                conversation.queue.push_front(Work::Act { act, target, reply, tries, here, look: asked });
+                conversation.queue.push_front(Work::Act { act, target, reply, tries, here, unsure, look: asked });
                 break;
             }
             match decided {
@@ -56,9 +57,9 @@ impl HomeCore {
                     bytes += payload_bytes(&act);
                     let (first_record, count) = (batch.records.len(), records.len());
                     batch.records.extend(records);
-                    batch.acts.push(Decided { act, reply, tries, here, first_record, records: count });
+                    batch.acts.push(Decided { act, reply, tries, here, unsure, first_record, records: count });
                 }
-                Err(refusal) => refuse(id, act, refusal, reply, out),
+                Err(refusal) => refuse(id, act, honest(unsure, refusal), reply, out),
             }
         }
         if batch.records.is_empty() {
@@ -90,13 +91,16 @@ impl HomeCore {
             Ok(Appended::Duplicate { known }) => self.again(id, batch, &known, out),
             Err(failure) => {
                 conversation.state = None;
+                conversation.untold = Some(batch.expected_head);
                 // It may be stored after all, and then those who follow are to hear of it.
                 conversation.behind = conversation.is_followed();
-                for Decided { act, reply, .. } in batch.acts {
+                for Decided { act, reply, unsure, .. } in batch.acts {
                     match &failure {
-                        AppendFailure::Refused(refusal) => refuse(id, act, refusal.clone(), reply, out),
+                        AppendFailure::Refused(refusal) => {
+                            refuse(id, act, honest(unsure, refusal.clone()), reply, out);
+                        }
                         AppendFailure::Store(error) => {
-                            let result = Err(hubbub_domain::refusal::refusal(error));
+                            let result = Err(honest(unsure, hubbub_domain::refusal::refusal(error)));
                             out.push(HomeOutput::Reply { to: reply, result });
                         }
                     }
@@ -156,6 +160,9 @@ impl HomeCore {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         conversation.committed = Some(record.sequence);
         let audience = audience(&record.body);
+        if !audience.joins.is_empty() || !audience.leaves.is_empty() {
+            conversation.whereabouts.roster_changed(audience.joins.iter().copied());
+        }
         let delivery = Arc::new(Delivery {
             conversation: id,
             sequence: record.sequence,
@@ -204,18 +211,19 @@ impl HomeCore {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         conversation.state = None;
         for decided in batch.acts.into_iter().rev() {
-            let Decided { act, reply, tries, here, first_record, records } = decided;
+            let Decided { act, reply, tries, here, unsure, first_record, records } = decided;
             let stored = known.iter().find(|(place, _)| (first_record..first_record + records).contains(place));
             if let Some((_, first)) = stored {
                 let first = *first;
                 out.push(HomeOutput::Work(HomeWork::Repeat { conversation: id, act, first, reply }));
             } else if tries >= MAX_TRIES {
                 let message = "this conversation changes too fast: try again later";
-                refuse(id, act, ErrorBody::new(ErrorCode::Overloaded, message), reply, out);
+                let refusal = ErrorBody::new(ErrorCode::Overloaded, message);
+                refuse(id, act, honest(unsure, refusal), reply, out);
             } else {
                 // Its target may have changed too: it is read again.
                 let (target, look) = (Target::Unread, conversation.looks);
-                conversation.queue.push_front(Work::Act { act, target, reply, tries: tries + 1, here, look });
+                conversation.queue.push_front(Work::Act { act, target, reply, tries: tries + 1, here, unsure, look });
             }
         }
     }

@@ -23,6 +23,7 @@ pub(super) struct Decided {
     pub(super) reply: ReplyTo,
     pub(super) tries: u8,
     pub(super) here: bool,
+    pub(super) unsure: bool,
     pub(super) first_record: usize,
     pub(super) records: usize,
 }

@@ -4,11 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use hubbub_domain::conversation::{Act, ConversationState};
-use hubbub_protocol::{ConversationId, ErrorBody, Record, Sequence, UserId};
+use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, Sequence, UserId};
 
 use super::HomeOutput;
 use super::batch::Batch;
-use super::presence::Elsewhere;
+use super::presence::Whereabouts;
 use crate::frame::SharedFrame;
 use crate::message::{Answer, Class, EdgeInput, ReplyTo, Subscribe, Subscribed};
 
@@ -23,6 +23,8 @@ pub(crate) struct Conversation {
     /// What the store is being asked for.
     pub(crate) asking: Asking,
     pub(crate) in_flight: Option<Batch>,
+    /// The head that an append was decided against of which nobody knows whether it was, or will be, stored.
+    pub(crate) untold: Option<Sequence>,
     /// Acts that the node which is home to it was asked to do.
     pub(crate) forwarded: Option<Vec<Work>>,
     /// Whether other nodes' commits are heard of.
@@ -33,8 +35,8 @@ pub(crate) struct Conversation {
     pub(crate) behind: bool,
     /// How often the log was asked for what is new: what was asked after an act came has seen what its sender saw.
     pub(crate) looks: u32,
-    /// Members on other nodes.
-    pub(crate) elsewhere: Elsewhere,
+    /// How its members are.
+    pub(crate) whereabouts: Whereabouts,
     /// Whether the other nodes were asked for them since it is watched.
     pub(crate) asked_who: bool,
     pub(crate) queue: VecDeque<Work>,
@@ -54,6 +56,8 @@ pub(crate) enum Work {
         reply: ReplyTo,
         tries: u8,
         here: bool,
+        /// Another node was asked to do it and has not answered: it may still.
+        unsure: bool,
         look: u32,
     },
     Subscribe {
@@ -66,8 +70,6 @@ pub(crate) enum Work {
         reply: ReplyTo,
         look: u32,
     },
-    /// Somebody here joined by what another node committed: the log has to be looked at.
-    Look,
 }
 
 /// What the store is being asked for, before anything else can go on.
@@ -107,14 +109,25 @@ impl Target {
     }
 }
 
+/// The refusal of an act, unless another node may still do it: then nobody knows (HONEST).
+pub(crate) fn honest(unsure: bool, refusal: ErrorBody) -> ErrorBody {
+    if !unsure {
+        return refusal;
+    }
+    let message = "it was handed to a server that does not answer and may still do it: repeat it to learn which";
+    ErrorBody::new(ErrorCode::UnknownOutcome, message)
+}
+
 impl Work {
     /// Ends it with a refusal: nothing of it was stored by this try.
     pub(crate) fn refuse(self, id: ConversationId, refusal: &ErrorBody, out: &mut Vec<HomeOutput>) {
         match self {
-            Self::Act { reply, .. } | Self::Read { reply, .. } => {
+            Self::Act { reply, unsure, .. } => {
+                out.push(HomeOutput::Reply { to: reply, result: Err(honest(unsure, refusal.clone())) });
+            }
+            Self::Read { reply, .. } => {
                 out.push(HomeOutput::Reply { to: reply, result: Err(refusal.clone()) });
             }
-            Self::Look => {}
             Self::Subscribe { wish: subscribe, .. } => {
                 let Subscribe { key, wish, command, .. } = *subscribe;
                 let answer = Answer::Failed(refusal.clone());

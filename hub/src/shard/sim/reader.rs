@@ -1,7 +1,8 @@
 //! A socket that believes nothing: it checks each frame against the one before and against the log's members.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use hubbub_protocol::frame::client::PresenceStatus;
 use hubbub_protocol::frame::server::{GapReason, ServerFrame};
 use hubbub_protocol::{ConversationId, Sequence, UserId};
 
@@ -13,6 +14,10 @@ pub(super) struct Reader {
     pub(super) key: ConnectionKey,
     /// What it holds of each conversation.
     pub(super) held: HashMap<ConversationId, Held>,
+    /// How others are, as it was told last. Whom it was told nothing of, is not there.
+    pub(super) told: HashMap<UserId, PresenceStatus>,
+    /// Of whom it was told something that may be old: they, or it, left a conversation since.
+    pub(super) parted: HashSet<UserId>,
     pub(super) heard: u64,
 }
 
@@ -26,7 +31,7 @@ pub(super) struct Held {
 
 impl Reader {
     pub(super) fn new(user: UserId, key: ConnectionKey) -> Self {
-        Self { user, key, held: HashMap::new(), heard: 0 }
+        Self { user, key, held: HashMap::new(), told: HashMap::new(), parted: HashSet::new(), heard: 0 }
     }
 
     /// It asks for a conversation from what it holds; with `None` it starts at the live edge.
@@ -34,10 +39,25 @@ impl Reader {
         self.held.insert(conversation, Held { cursor: after, waits: true });
     }
 
-    /// Takes an event or a `live` or a `gap`.
+    /// Somebody leaves a conversation: what is told of them there from now on, or of the others if it is the reader, is
+    /// not heard.
+    fn parts(&mut self, user: UserId, conversation: ConversationId) {
+        if user == self.user {
+            self.held.remove(&conversation);
+            self.parted.extend(self.told.keys());
+        } else {
+            self.parted.insert(user);
+        }
+    }
+
+    /// Takes an event or a `live` or a `gap`, or hears how somebody is.
     pub(super) fn hears(&mut self, seed: u64, frame: &ServerFrame) {
         let context = format!("seed {seed}, {:?} hears {frame:?} and holds {:?}", self.key, self.held);
         match frame {
+            ServerFrame::PresenceNotice(notice) => {
+                self.told.insert(notice.user_id, notice.status);
+                self.parted.remove(&notice.user_id);
+            }
             ServerFrame::Live(live) => {
                 let held = self.held.entry(live.conversation_id).or_default();
                 assert!(held.cursor.is_none_or(|cursor| cursor == live.seq), "RESUMABLE: live, but not all: {context}");
@@ -63,10 +83,8 @@ impl Reader {
                 }
                 held.cursor = Some(place.sequence);
                 self.heard += 1;
-                if let ServerFrame::MemberRemoved(removed) = other
-                    && removed.user_id == self.user
-                {
-                    self.held.remove(&place.conversation_id);
+                if let ServerFrame::MemberRemoved(removed) = other {
+                    self.parts(removed.user_id, place.conversation_id);
                 }
             }
         }

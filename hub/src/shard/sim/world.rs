@@ -1,95 +1,92 @@
-//! The world of the simulation: shards, queues between them, a store, readers, and the draw of what goes on next.
+//! The world of the simulation: nodes, queues between them, a store, readers, and the draw of what goes on next.
 
-use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use futures_util::FutureExt;
+use hubbub_domain::cluster::Word;
 use hubbub_domain::conversations::Conversations;
-use hubbub_protocol::{ConversationId, Timestamp, UserId};
-use hubbub_storage::bus::local;
+use hubbub_protocol::{ConversationId, NodeId, Timestamp, UserId};
+use hubbub_storage::bus::{Topic, local};
 use hubbub_storage::clock::ManualClock;
-use hubbub_storage::error::{Reason, StoreError};
 use hubbub_storage::store::Store;
 
-use super::reader::Reader;
+use super::bus::Link;
+use super::node::Node;
 use super::said::{Asked, Ended, Said};
 use crate::cluster::Cluster;
-use crate::directory::Directory;
-use crate::frame::SharedFrame;
-use crate::message::{Class, Delivery, EdgeInput, HomeInput, OpenCount, ReplyTo};
-use crate::shard::edge::{EdgeCore, EdgeSink, Replay};
-use crate::shard::home::{AppendFailure, Done, HomeCore, HomeOutput, HomeWork};
+use crate::message::Control;
+use crate::shard::home::{HomeCore, HomeWork};
 use crate::shard::work::Services;
-use crate::shared::home_of;
 
 pub(super) const SHARDS: usize = 2;
 const PEOPLE: usize = 5;
 const CONVERSATIONS: usize = 3;
-const MOMENT: Timestamp = Timestamp::from_ms(1_800_000_000_000);
+pub(super) const MOMENT: Timestamp = Timestamp::from_ms(1_800_000_000_000);
+/// Things that wait; with more, nothing new begins: a world that only grows never sees an end of anything.
+const CROWDED: usize = 60;
+
+/// What can go wrong. Each world has some of it, so that no fault hides another's consequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Appends fail, before or after they took effect.
+    Appends,
+    /// Those that failed take effect much later.
+    Late,
+    /// The bus loses words.
+    Losses,
+    /// The bus stops carrying, to one node or to all.
+    Downs,
+    /// Nodes die.
+    Crashes,
+    /// Nodes stand still.
+    Pauses,
+    /// Nodes do not wait for the answer to a forward.
+    Impatience,
+}
 
 /// The world.
 pub(super) struct World {
     pub(super) seed: u64,
     pub(super) random: u64,
+    pub(super) faults: Vec<Fault>,
+    /// Whether anything goes wrong now.
+    pub(super) failures: bool,
+    pub(super) in_cluster: bool,
     pub(super) services: Services,
-    pub(super) directory: Arc<Directory>,
-    pub(super) homes: Vec<HomeCore>,
-    pub(super) edges: Vec<EdgeCore>,
-    pub(super) to_homes: Vec<VecDeque<HomeInput>>,
-    /// By home and edge.
-    pub(super) to_edges: Vec<Vec<VecDeque<EdgeInput>>>,
-    pub(super) works: Vec<Vec<HomeWork>>,
-    pub(super) replays: Vec<Replay>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) born: u64,
+    pub(super) links: Vec<Link>,
+    /// Milliseconds.
+    pub(super) time: u64,
+    /// Appends whose askers were told that nobody knows, and which take effect later.
+    pub(super) late: Vec<HomeWork>,
+    /// What a process without a hub has stored and is about to tell.
+    pub(super) untold: Vec<(Topic, Word)>,
     pub(super) people: Vec<UserId>,
     pub(super) conversations: Vec<ConversationId>,
-    pub(super) readers: HashMap<(u8, u32), Reader>,
     /// Every act that was ever asked, to be repeated.
     pub(super) acts: Vec<Said>,
     pub(super) asked: Vec<Asked>,
     pub(super) ended: Vec<Ended>,
     pub(super) open: Arc<AtomicU64>,
-    pub(super) failures: bool,
     pub(super) gone_heard: u64,
     pub(super) trace: DefaultHasher,
 }
 
-/// Collects what an edge says.
-#[derive(Default)]
-pub(super) struct Heard {
-    frames: Vec<(u32, hubbub_protocol::frame::server::ServerFrame)>,
-    homes: Vec<HomeInput>,
-    replays: Vec<Replay>,
-    has_room: bool,
-}
-
-impl EdgeSink for Heard {
-    fn event(&mut self, slot: u32, delivery: &Delivery) {
-        self.frames.push((slot, delivery.frame.frame().clone()));
-    }
-
-    fn shared(&mut self, _: u32, _: &SharedFrame, _: Class) {}
-
-    fn frame(&mut self, slot: u32, frame: hubbub_protocol::frame::server::ServerFrame) {
-        self.frames.push((slot, frame));
-    }
-
-    fn reply(&mut self, _: u32, _: Option<hubbub_protocol::frame::server::ServerFrame>, _: OpenCount) {}
-
-    fn has_room(&self, _: u32) -> bool {
-        self.has_room
-    }
-
-    fn replay(&mut self, replay: Replay) {
-        self.replays.push(replay);
-    }
-
-    fn home(&mut self, input: HomeInput) {
-        self.homes.push(input);
-    }
-
-    fn answered(&mut self, _: u32) {}
+/// Something that waits.
+#[derive(Debug, Clone, Copy, Hash)]
+enum Waits {
+    Home(usize, usize),
+    Control(usize, usize),
+    Work(usize, usize, usize),
+    Edge(usize, usize, usize),
+    Replay(usize, usize),
+    Recheck(usize, usize),
+    Event(usize),
+    Link(usize),
+    Late(usize),
+    Untold,
 }
 
 pub(super) fn id(number: u64, kind: u8) -> [u8; 16] {
@@ -101,33 +98,68 @@ pub(super) fn id(number: u64, kind: u8) -> [u8; 16] {
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let store: Store = hubbub_storage::memory::open();
-        let clock = Arc::new(ManualClock::at(MOMENT));
-        let conversations = Conversations::new(store.clone(), clock);
-        let directory = Arc::new(Directory::default());
-        Self {
+        let conversations = Conversations::new(store.clone(), Arc::new(ManualClock::at(MOMENT)));
+        let ids = |count: usize, kind| (1..=count as u64).map(move |number| id(number, kind));
+        let mut world = Self {
             seed,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            faults: Vec::new(),
+            failures: true,
+            in_cluster: true,
             services: Services { store, conversations, cluster: Arc::new(Cluster::new(local::alone().bus)) },
-            homes: (0..SHARDS).map(|_| HomeCore::new(Arc::clone(&directory), 1, None)).collect(),
-            edges: (0..2).map(EdgeCore::new).collect(),
-            directory,
-            to_homes: (0..SHARDS).map(|_| VecDeque::new()).collect(),
-            to_edges: (0..SHARDS).map(|_| (0..SHARDS).map(|_| VecDeque::new()).collect()).collect(),
-            works: (0..SHARDS).map(|_| Vec::new()).collect(),
-            replays: Vec::new(),
-            people: (0..PEOPLE as u64).map(|number| UserId::from_bytes(id(number + 1, 1))).collect(),
-            conversations: (0..CONVERSATIONS as u64)
-                .map(|number| ConversationId::from_bytes(id(number + 1, 2)))
-                .collect(),
-            readers: HashMap::new(),
+            nodes: Vec::new(),
+            born: 0,
+            links: Vec::new(),
+            time: 0,
+            late: Vec::new(),
+            untold: Vec::new(),
+            people: ids(PEOPLE, 1).map(UserId::from_bytes).collect(),
+            conversations: ids(CONVERSATIONS, 2).map(ConversationId::from_bytes).collect(),
             acts: Vec::new(),
             asked: Vec::new(),
             ended: Vec::new(),
             open: Arc::default(),
-            failures: true,
             gone_heard: 0,
             trace: DefaultHasher::new(),
+        };
+        world.faults = world.draw_faults();
+        // One world in six has no other nodes, ever.
+        let nodes = match world.draw(6) {
+            0 => 0,
+            1 => 1,
+            2 | 3 => 2,
+            _ => 3,
+        };
+        world.in_cluster = nodes > 0;
+        for _ in 0..nodes.max(1) {
+            let node = world.a_node();
+            world.nodes.push(node);
         }
+        world.some_conversations_begin();
+        world
+    }
+
+    fn draw_faults(&mut self) -> Vec<Fault> {
+        let all = [
+            Fault::Appends,
+            Fault::Late,
+            Fault::Losses,
+            Fault::Downs,
+            Fault::Crashes,
+            Fault::Pauses,
+            Fault::Impatience,
+        ];
+        all.into_iter().filter(|_| self.draw(2) == 0).collect()
+    }
+
+    pub(super) fn has(&self, fault: Fault) -> bool {
+        // A store that only one process uses is done with what it did not answer before it answers anything else.
+        self.failures && self.faults.contains(&fault) && (self.in_cluster || fault != Fault::Late)
+    }
+
+    pub(super) fn a_node(&mut self) -> Node {
+        self.born += 1;
+        Node::new(self.born, self.in_cluster, self.time)
     }
 
     /// A number below `below` (xorshift; Marsaglia 2003).
@@ -148,127 +180,135 @@ impl World {
         self.conversations[place]
     }
 
+    pub(super) fn some_node(&mut self) -> usize {
+        self.draw(self.nodes.len())
+    }
+
     /// One thing happens.
     pub(super) fn step(&mut self) {
-        match self.draw(20) {
-            0 => self.somebody_comes(),
-            1 => self.somebody_goes(),
-            2 => self.somebody_resumes(),
-            3..=6 => self.somebody_acts(),
-            8 => self.somebody_repeats(),
-            7 => {
-                let home = self.draw(SHARDS);
-                self.homes[home].sweep(&mut Vec::new());
+        self.time += self.draw(30) as u64;
+        for place in 0..self.nodes.len() {
+            if self.in_cluster && !self.nodes[place].paused && self.nodes[place].next_beat <= self.time {
+                self.beat(place);
             }
+        }
+        let crowded = self.waiting().len() > CROWDED;
+        match if crowded { usize::MAX } else { self.draw(80) } {
+            0 | 1 => self.somebody_comes(),
+            2 => self.somebody_goes(),
+            3 | 4 => self.somebody_resumes(),
+            5..=12 => self.somebody_acts(),
+            13 | 14 => self.somebody_repeats(),
+            15 => self.somebody_looks_away(),
+            16 => self.somebody_asks_rest(),
+            17 | 18 => {
+                let (node, shard) = (self.some_node(), self.draw(SHARDS));
+                self.home(node, shard, HomeCore::sweep);
+            }
+            19 => {
+                let (node, shard) = (self.some_node(), self.draw(SHARDS));
+                self.home(node, shard, |home, out| home.look_around(MOMENT, out));
+            }
+            20..=23 => self.something_breaks(),
             _ => drop(self.go_on()),
         }
         self.collect();
     }
 
+    fn something_breaks(&mut self) {
+        let place = self.some_node();
+        match self.draw(24) {
+            0 | 1 if self.has(Fault::Downs) => self.disconnect(place),
+            2 if self.has(Fault::Downs) => (0..self.nodes.len()).for_each(|place| self.disconnect(place)),
+            3..=6 => self.reconnect(place),
+            7 if self.has(Fault::Crashes) => self.crash(place),
+            8 | 9 if self.has(Fault::Pauses) => self.nodes[place].paused = true,
+            10..=12 => self.nodes[place].paused = false,
+            13..=17 if self.has(Fault::Impatience) => drop(self.give_up(place)),
+            18..=23 => self.watch_noted(place),
+            _ => {}
+        }
+    }
+
+    /// What waits and could go on now.
+    fn waiting(&self) -> Vec<Waits> {
+        let mut all = Vec::new();
+        for (place, node) in self.nodes.iter().enumerate().filter(|(_, node)| !node.paused) {
+            for shard in 0..SHARDS {
+                all.extend((!node.controls[shard].is_empty()).then_some(Waits::Control(place, shard)));
+                all.extend((!node.to_homes[shard].is_empty()).then_some(Waits::Home(place, shard)));
+                all.extend((0..node.works[shard].len()).map(|work| Waits::Work(place, shard, work)));
+                for edge in 0..SHARDS {
+                    let waits = !node.to_edges[shard][edge].is_empty();
+                    all.extend(waits.then_some(Waits::Edge(place, shard, edge)));
+                }
+            }
+            all.extend((0..node.replays.len()).map(|replay| Waits::Replay(place, replay)));
+            all.extend((0..node.rechecks.len()).map(|recheck| Waits::Recheck(place, recheck)));
+            all.extend((!node.line.events.is_empty()).then_some(Waits::Event(place)));
+        }
+        // Nothing newer is heard before it is known that something was missed.
+        let hears = |id: NodeId| {
+            let node = self.nodes.iter().find(|node| node.id == id);
+            node.is_none_or(|node| !node.paused && node.line.events.is_empty())
+        };
+        let links = self.links.iter().enumerate().filter(|(_, link)| !link.is_empty() && hears(link.to));
+        all.extend(links.map(|(link, _)| Waits::Link(link)));
+        all.extend((0..self.late.len()).map(Waits::Late));
+        all.extend((!self.untold.is_empty()).then_some(Waits::Untold));
+        all
+    }
+
     /// Something that waits goes on; false if nothing waits.
     pub(super) fn go_on(&mut self) -> bool {
-        let mut ready = Vec::new();
-        for shard in 0..SHARDS {
-            ready.extend((!self.to_homes[shard].is_empty()).then_some((0, shard, 0)));
-            ready.extend((0..self.works[shard].len()).map(|work| (1, shard, work)));
-            for edge in 0..SHARDS {
-                ready.extend((!self.to_edges[shard][edge].is_empty()).then_some((2, shard, edge)));
-            }
-        }
-        ready.extend((0..self.replays.len()).map(|replay| (3, replay, 0)));
-        if ready.is_empty() {
+        let waiting = self.waiting();
+        if waiting.is_empty() {
             return false;
         }
-        let (kind, first, second) = ready[self.draw(ready.len())];
-        (kind, first, second).hash(&mut self.trace);
-        match kind {
-            0 => {
-                let input = self.to_homes[first].pop_front().expect("it waits");
-                self.home(first, |home, out| home.input(input, MOMENT, out));
+        let next = waiting[self.draw(waiting.len())];
+        next.hash(&mut self.trace);
+        match next {
+            Waits::Home(node, shard) => {
+                let input = self.nodes[node].to_homes[shard].pop_front().expect("it waits");
+                self.home(node, shard, |home, out| home.input(input, MOMENT, out));
             }
-            1 => {
-                let work = self.works[first].swap_remove(second);
-                let done = self.work(work);
-                self.home(first, |home, out| home.done(done, MOMENT, out));
+            Waits::Control(node, shard) => self.control(node, shard),
+            Waits::Work(node, shard, work) => self.work(node, shard, work),
+            Waits::Edge(node, home, shard) => {
+                let input = self.nodes[node].to_edges[home][shard].pop_front().expect("it waits");
+                self.tell_edge(node, shard, input);
             }
-            2 => {
-                let input = self.to_edges[first][second].pop_front().expect("it waits");
-                self.edge(second, |edge, sink| edge.input(input, sink));
+            Waits::Replay(node, replay) => self.replay(node, replay),
+            Waits::Recheck(node, recheck) => self.recheck(node, recheck),
+            Waits::Event(node) => {
+                let event = self.nodes[node].line.events.pop_front().expect("it waits");
+                self.take(node, &event);
             }
-            _ => self.replay(first),
+            Waits::Link(link) => self.arrive(link),
+            Waits::Late(late) => {
+                let work = self.late.swap_remove(late);
+                drop(self.start(work));
+            }
+            Waits::Untold => {
+                let (topic, word) = self.untold.remove(0);
+                self.say(NodeId::from_bytes(id(0, 5)), topic, &word);
+            }
         }
         true
     }
 
-    fn home(&mut self, shard: usize, input: impl FnOnce(&mut HomeCore, &mut Vec<HomeOutput>)) {
-        let mut out = Vec::new();
-        input(&mut self.homes[shard], &mut out);
-        for output in out {
-            match output {
-                HomeOutput::Work(work) => self.works[shard].push(work),
-                HomeOutput::ToEdge { shard: edge, input } => self.to_edges[shard][usize::from(edge)].push_back(input),
-                HomeOutput::Reply { to: ReplyTo::Caller { answer, .. }, result } => drop(answer.send(result)),
-                HomeOutput::Reply { .. } | HomeOutput::Say { .. } | HomeOutput::Unwatch(_) => {}
+    fn control(&mut self, node: usize, shard: usize) {
+        let order = self.nodes[node].controls[shard].pop_front().expect("it waits");
+        match order {
+            Control::Cluster { view, up } => self.nodes[node].homes[shard].cluster_changed(view, up),
+            Control::CompareHeads => self.nodes[node].homes[shard].compare_heads(),
+            Control::NodeLost(lost) => self.home(node, shard, |home, out| home.node_lost(lost, out)),
+            Control::Recheck => {
+                let node = &mut self.nodes[node];
+                let here = node.readers.iter().filter(|((edge, _), _)| usize::from(*edge) == shard);
+                node.rechecks.extend(here.map(|(_, reader)| reader.key));
             }
-        }
-    }
-
-    pub(super) fn edge(&mut self, shard: usize, input: impl FnOnce(&mut EdgeCore, &mut Heard)) {
-        let mut heard = Heard { has_room: self.draw(3) > 0, ..Heard::default() };
-        input(&mut self.edges[shard], &mut heard);
-        for (slot, frame) in heard.frames {
-            let place = (u8::try_from(shard).expect("few shards"), slot);
-            if let Some(reader) = self.readers.get_mut(&place) {
-                reader.hears(self.seed, &frame);
-            }
-        }
-        for input in heard.homes {
-            self.to_homes[home_of(input.conversation(), SHARDS)].push_back(input);
-        }
-        self.replays.extend(heard.replays);
-    }
-
-    /// Does a work; an append may fail before or after it took effect.
-    fn work(&mut self, work: HomeWork) -> Done {
-        let fate = if self.failures { self.draw(12) } else { 11 };
-        let conversation = match &work {
-            HomeWork::Append { append, .. } => Some(append.conversation_id),
-            _ => None,
-        };
-        let failed = |error| Done::Appended {
-            conversation: conversation.expect("an append"),
-            result: Err(AppendFailure::Store(error)),
-        };
-        let reason = || Reason::new("on purpose");
-        match (fate, conversation) {
-            (0, Some(_)) => return failed(StoreError::Unavailable(reason())),
-            (1, Some(_)) => return failed(StoreError::Unknown(reason())),
-            _ => {}
-        }
-        let done = self.services.start(work).now_or_never().expect("the memory store never waits");
-        if fate == 2 && conversation.is_some() { failed(StoreError::Unknown(reason())) } else { done }
-    }
-
-    /// Gives a reader some of the log, as the shard's task does.
-    fn replay(&mut self, place: usize) {
-        let mut replay = self.replays.swap_remove(place);
-        let shard = usize::from(replay.key.shard);
-        if !self.edges[shard].wants(&replay) {
-            return;
-        }
-        let page = self.services.read_above(replay.conversation, replay.after, replay.head, 3);
-        let page = page.now_or_never().expect("the memory store never waits").expect("GAPLESS: a page");
-        for record in &page {
-            let frame = hubbub_protocol::frame::server::Event::of(record).into();
-            if let Some(reader) = self.readers.get_mut(&(replay.key.shard, replay.key.slot)) {
-                reader.hears(self.seed, &frame);
-            }
-        }
-        replay.after = page.last().expect("at least one").sequence;
-        if replay.after < replay.head {
-            self.replays.push(replay);
-        } else {
-            self.edge(shard, |edge, sink| edge.replayed(&replay, sink));
+            Control::EndSession(_) | Control::Drain | Control::CloseAll => {}
         }
     }
 
