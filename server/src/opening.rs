@@ -105,12 +105,13 @@ pub(crate) async fn keys(config: &Config) -> Result<KeyRing, StartError> {
 /// The bus to the other processes, if there may be any.
 pub(crate) async fn bus(config: &Config) -> Result<OpenBus, StartError> {
     let (Some(url), Some(file)) = (config.redis.url.clone(), config.cluster.secret_file.clone()) else {
-        if config.role != Role::All {
-            tracing::warn!(
-                "without redis.url nobody is told of what happens here: other processes find it by looking, seconds later"
-            );
+        if config.store != StoreKind::Cql {
+            return Ok(bus::local::alone());
         }
-        return Ok(bus::local::alone());
+        tracing::warn!(
+            "without redis.url nobody is told of what happens here: other processes find it by looking, seconds later"
+        );
+        return Ok(bus::local::deaf());
     };
     let secret = waiting(move || Ok(secret_file::read(&file)?)).await?;
     let prefix = config.redis.prefix.clone();
