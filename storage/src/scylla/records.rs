@@ -6,6 +6,8 @@
 
 mod claims;
 pub(super) mod cluster;
+#[cfg(test)]
+mod faults;
 pub(super) mod rows;
 mod write;
 

@@ -56,7 +56,7 @@ impl Run {
     fn new(seed: u64) -> Self {
         let drawing = Model::new(seed ^ 0x5EED, Odds::default());
         let model = Model::new(seed, odds(&drawing));
-        let size = [1, 2, 3, 8, 40, 300][usize::try_from(drawing.draw(6)).unwrap()];
+        let size = [3, 8, 8, 20, 60, 300][usize::try_from(drawing.draw(6)).unwrap()];
         let patience = Patience { refuse: Duration::from_millis(700), settle: Duration::from_secs(2) };
         let nodes = (0..2 + drawing.draw(2)).map(|_| Arc::new(Core::new(model.clone(), size, patience))).collect();
         Self { model, nodes, told: Mutex::default(), marks: Mutex::default() }

@@ -26,34 +26,33 @@ const ASKED_BEFORE: u32 = 16;
 #[derive(Debug)]
 pub(super) struct Filter {
     bits: Vec<u64>,
-    salt: [u8; 16],
 }
 
 impl Filter {
-    fn new(capacity: usize, salt: [u8; 16]) -> Self {
-        Self { bits: vec![0; (capacity.max(1) * BITS).div_ceil(64)], salt }
+    fn new(capacity: usize) -> Self {
+        Self { bits: vec![0; (capacity.max(1) * BITS).div_ceil(64)] }
     }
 
-    fn places(&self, act: &ActKey) -> [(usize, u64); PLACES] {
-        let digest = Sha256::new().chain_update(self.salt).chain_update(act).finalize();
-        let mut places = [(0, 0); PLACES];
-        for (place, four) in places.iter_mut().zip(digest.chunks_exact(4)) {
-            let number = four.iter().fold(0_usize, |number, byte| number << 8 | usize::from(*byte));
-            let bit = number % (self.bits.len() * 64);
-            *place = (bit / 64, 1 << (bit % 64));
-        }
-        places
-    }
-
-    fn insert(&mut self, act: &ActKey) {
-        for (word, bit) in self.places(act) {
-            self.bits[word] |= bit;
+    fn insert(&mut self, mark: &Mark) {
+        for place in mark.places {
+            let bit = place % (self.bits.len() * 64);
+            self.bits[bit / 64] |= 1 << (bit % 64);
         }
     }
 
-    fn may_hold(&self, act: &ActKey) -> bool {
-        self.places(act).iter().all(|(word, bit)| self.bits[*word] & bit != 0)
+    fn may_hold(&self, mark: &Mark) -> bool {
+        mark.places.iter().all(|place| {
+            let bit = place % (self.bits.len() * 64);
+            self.bits[bit / 64] & 1 << (bit % 64) != 0
+        })
     }
+}
+
+/// An act, and where filters look for it: worked out once for all of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    pub(super) act: ActKey,
+    places: [usize; PLACES],
 }
 
 /// What is known of a sealed bucket.
@@ -89,24 +88,36 @@ impl Filters {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where filters look for an act.
+    pub(super) fn mark(&self, act: &ActKey) -> Mark {
+        let digest = Sha256::new().chain_update(self.salt).chain_update(act).finalize();
+        let mut places = [0; PLACES];
+        for (place, four) in places.iter_mut().zip(digest.chunks_exact(4)) {
+            *place = four.iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
+        }
+        Mark { act: *act, places }
+    }
+
     /// Which of the acts have to be looked for in a sealed bucket.
-    pub(super) fn ask(&self, bucket: Bucket, acts: &[ActKey]) -> Ask {
+    pub(super) fn ask(&self, bucket: Bucket, marks: &[Mark]) -> Ask {
+        let all = || marks.iter().map(|mark| mark.act).collect();
         let mut known = self.known();
         let filter = match known.find(&bucket).unwrap_or(Known::Asked(0)) {
             Known::Filter(filter) => filter,
             Known::Asked(times) => {
                 known.set(bucket, Known::Asked(times.saturating_add(1)));
-                return Ask { acts: acts.to_vec(), worth_a_filter: times >= ASKED_BEFORE };
+                return Ask { acts: all(), worth_a_filter: times >= ASKED_BEFORE };
             }
         };
         drop(known);
-        Ask { acts: acts.iter().filter(|act| filter.may_hold(act)).copied().collect(), worth_a_filter: false }
+        let may_hold = marks.iter().filter(|mark| filter.may_hold(mark));
+        Ask { acts: may_hold.map(|mark| mark.act).collect(), worth_a_filter: false }
     }
 
     /// These are all the acts of a sealed bucket.
     pub(super) fn build(&self, bucket: Bucket, acts: &[ActKey]) {
-        let mut filter = Filter::new(self.capacity.max(acts.len()), self.salt);
-        acts.iter().for_each(|act| filter.insert(act));
+        let mut filter = Filter::new(self.capacity.max(acts.len()));
+        acts.iter().for_each(|act| filter.insert(&self.mark(act)));
         self.known().set(bucket, Known::Filter(Arc::new(filter)));
     }
 }
@@ -127,16 +138,17 @@ mod tests {
     fn a_filter_never_denies_what_is_there_and_seldom_asks_for_what_is_not() {
         let filters = Filters::new(10_000, [7; 16]);
         let bucket = Bucket { conversation: ConversationId::from_bytes([1; 16]), number: 0 };
+        let marks = |acts: &[ActKey]| acts.iter().map(|act| filters.mark(act)).collect::<Vec<_>>();
         let held: Vec<_> = (0..10_000).map(act).collect();
         for _ in 0..ASKED_BEFORE {
-            let ask = filters.ask(bucket, &held[..1]);
+            let ask = filters.ask(bucket, &marks(&held[..1]));
             assert!(ask.acts.len() == 1 && !ask.worth_a_filter);
         }
-        assert!(filters.ask(bucket, &held[..1]).worth_a_filter);
+        assert!(filters.ask(bucket, &marks(&held[..1])).worth_a_filter);
         filters.build(bucket, &held);
-        assert_eq!(filters.ask(bucket, &held).acts, held, "ONCE: the filter denies an act that is there");
+        assert_eq!(filters.ask(bucket, &marks(&held)).acts, held, "ONCE: the filter denies an act that is there");
         let fresh: Vec<_> = (10_000..110_000).map(act).collect();
-        let read = filters.ask(bucket, &fresh).acts.len();
+        let read = filters.ask(bucket, &marks(&fresh)).acts.len();
         assert!(read < 200, "{read} of 100,000 fresh acts cost a read");
     }
 }

@@ -220,10 +220,12 @@ impl<P: Partitions> Core<P> {
         if acts.is_empty() {
             return Ok(Vec::new());
         }
+        let marks: Vec<_> =
+            if sealed.is_empty() { Vec::new() } else { acts.iter().map(|act| self.filters.mark(act)).collect() };
         let mut asked: Vec<(Bucket, Vec<ActKey>)> = Vec::new();
         for number in sealed {
             let bucket = self.bucket(id, number);
-            let ask = self.filters.ask(bucket, acts);
+            let ask = self.filters.ask(bucket, &marks);
             if ask.worth_a_filter {
                 after.push(After::Learn(bucket));
             }

@@ -2,8 +2,13 @@
 //!
 //! A write whose outcome is unknown looks serially: the row carries its stamp → done. The row is as it was → the same
 //! write again, since only one of the two can apply. The row is one version on, by another's stamp → conflict. Anything
-//! further (two versions on, or gone) may have come after ours or instead of it; that is `Unknown`, and whoever repeats
-//! the call learns more (HONEST). [`Expect::Any`] writes again on top of whatever it meets.
+//! further (two versions on, or gone; another's first version) may have come after ours or instead of it; that is
+//! `Unknown`, and whoever repeats the call learns more (HONEST). [`Expect::Any`] writes again on top of whatever it meets.
+//!
+//! What deletions leave open, as versions begin anew after them: a new row that was written, and deleted by somebody else
+//! while its unknown outcome was being settled, is written again; and where the row was deleted and made anew up to the
+//! very version in question, a late try is applied, or one that was applied is called a conflict. All of it takes a
+//! deletion in the few seconds in which one write is settled; nothing here deletes what is being written.
 
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -91,7 +96,8 @@ impl<R: Rows> Writer<R> {
         match found {
             Some(FoundRow { stamp: found, .. }) if found == stamp => Look::Done,
             _ if version == base => Look::AsBefore,
-            _ if version == Some(next) => Look::Other(version),
+            // A first version may be one that was made after ours was deleted.
+            _ if version == Some(next) && base.is_some() => Look::Other(version),
             _ => Look::Unclear(version),
         }
     }
