@@ -107,8 +107,8 @@ fn parts(url: &str) -> Option<(Option<&str>, &str, Option<&str>)> {
 mod tests {
     use super::*;
 
-    fn url(text: &str) -> Option<Option<Secret>> {
-        RedisUrl.read(&Raw::Words(text.to_owned()))
+    fn words(text: &str) -> Raw {
+        Raw::Words(text.to_owned())
     }
 
     #[test]
@@ -119,16 +119,16 @@ mod tests {
             ("redis://:s3cret@redis:6380/2", "redis://(hidden)@redis:6380/2"),
             ("redis://ada:p@ss@[::1]:6379/", "redis://(hidden)@[::1]:6379/"),
         ] {
-            let read = url(text).unwrap();
+            let read = RedisUrl.read(&words(text)).unwrap();
             assert_eq!(read.as_ref().unwrap().reveal(), text);
             assert_eq!(RedisUrl.shown(&read), format!("\"{shown}\""));
             assert!(!format!("{read:?}").contains("redis"));
         }
-        assert_eq!(url(""), Some(None));
+        assert_eq!(RedisUrl.read(&words("")), Some(None));
         for wrong in
             ["127.0.0.1:6379", "rediss://a", "http://a", "redis://", "redis://a/x", "redis://(hidden)@a", "redis://a:0"]
         {
-            assert_eq!(url(wrong), None, "{wrong}");
+            assert_eq!(RedisUrl.read(&words(wrong)), None, "{wrong}");
         }
     }
 

@@ -15,6 +15,9 @@ fn mistakes(sources: Sources) -> Mistakes {
     Config::load(sources).expect_err("there are mistakes")
 }
 
+/// A key and its value.
+type Given<'a> = (&'a str, &'a str);
+
 fn file(text: &str) -> (tempfile::TempDir, Sources) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hubbub.toml");
@@ -118,7 +121,7 @@ fn what_a_cluster_needs_together_is_told_together() {
     {
         Config::load(flags(right)).unwrap_or_else(|mistakes| panic!("{right:?}: {mistakes}"));
     }
-    let wrong: [(&[(&str, &str)], &[&str]); 10] = [
+    let wrong: [(&[Given], &[&str]); 10] = [
         (&[("store", "cql")], &["cql.nodes", "--cql HOST:PORT"]),
         (&cql[1..], &["cql.nodes", "none beside store, which is \"sqlite\""]),
         (&[("role", "rest")], &["role", "meet in a cql store"]),

@@ -47,9 +47,9 @@ fn a_key_file_of_its_own_is_used_and_no_other_is_made() {
     assert_eq!((mode(&seed), fs::read_to_string(&seed).unwrap().len()), (0o600, 65));
     let again = Hubbub::new(["secret"]).arg(&seed).run();
     assert!(again.code == Some(1) && again.stderr.contains("is there already"), "{again:?}");
-    let named = format!("keys.file={}", seed.display());
-    let server = Hubbub::serve(&data).set(&named).start();
-    let served = server.get("/.well-known/jwks.json");
+    let signing = format!("keys.file={}", seed.display());
+    let server = Hubbub::serve(&data).set(&signing).start();
+    let one = server.get("/.well-known/jwks.json");
     assert!(server.stop().0.success());
     assert!(!data.join("keys").exists());
     // Another process with the same file gives the same keys, and one that takes a second file gives that one's, too.
@@ -57,12 +57,12 @@ fn a_key_file_of_its_own_is_used_and_no_other_is_made() {
     assert!(Hubbub::serve(&other).start().stop().0.success());
     let previous = format!("keys.previous_file={}", other.join("keys/token.key").display());
     let (_third_folder, third) = new_data();
-    let server = Hubbub::serve(&third).set(&named).set(&previous).start();
+    let server = Hubbub::serve(&third).set(&signing).set(&previous).start();
     let both = server.get("/.well-known/jwks.json");
     let key_ids =
         |answer: &str| answer.split("\"kid\":\"").skip(1).map(|rest| rest[..16].to_owned()).collect::<Vec<_>>();
-    assert_eq!((key_ids(&served).len(), key_ids(&both).len()), (1, 2));
-    assert_eq!(key_ids(&both)[0], key_ids(&served)[0], "the one that signs comes first");
+    assert_eq!((key_ids(&one).len(), key_ids(&both).len()), (1, 2));
+    assert_eq!(key_ids(&both)[0], key_ids(&one)[0], "the one that signs comes first");
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::time::Duration;
 use hubbub_hub::HubConfig;
 use hubbub_protocol::codec::Format;
 use hubbub_protocol::frame::server::ServerFrame;
-use hubbub_server::config::{Config, CookieSecure, RestSection, Sources, StopSection};
+use hubbub_server::config::{
+    ClusterSection, Config, CookieSecure, CqlSection, KeySource, KeysSection, RedisSection, RestSection, Secret,
+    Setting, Sources, StopSection,
+};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -76,9 +79,60 @@ fn every_setting_of_the_hub_of_rest_and_of_the_stop_reaches_its_own_field() {
     };
     let stop = StopSection { drain: Duration::from_millis(1_016), grace: Duration::from_millis(1_017) };
     assert_eq!((config.hub, config.rest, config.stop), (hub, rest, stop));
-    for setting in settings.iter().filter(|setting| setting.key.contains('.') && !setting.key.starts_with("log.")) {
-        assert!(given.iter().any(|(key, _)| *key == setting.key), "{} is not held by this test", setting.key);
+    assert_all_held(&settings, &given, &["cluster", "cql", "keys", "log", "redis"]);
+}
+
+/// A new setting of a section that others do not hold is missed.
+fn assert_all_held(settings: &[Setting], given: &[(&str, &str)], of_others: &[&str]) {
+    for setting in settings {
+        let held = given.iter().any(|(key, _)| *key == setting.key);
+        let (section, _) = setting.key.split_once('.').unwrap_or(("log", ""));
+        assert!(held || of_others.contains(&section), "{} is not held by this test", setting.key);
     }
+}
+
+#[test]
+fn every_setting_of_a_cluster_reaches_its_own_field() {
+    let given = [
+        ("store", "cql"),
+        ("cql.nodes", "a, b:9043"),
+        ("cql.keyspace", "k"),
+        ("cql.replication", "2"),
+        ("cql.datacenter", "d"),
+        ("cql.user", "u"),
+        ("cql.password", ""),
+        ("cql.password_file", "p"),
+        ("cql.wait_ms", "1001"),
+        ("redis.url", "redis://r"),
+        ("redis.prefix", "x"),
+        ("cluster.secret_file", "s"),
+        ("keys.file", "f"),
+        ("keys.previous_file", "g"),
+        ("keys.jwks", "http://h/i, j"),
+        ("keys.wait_ms", "1002"),
+    ];
+    let sources = given.iter().fold(Sources::default(), |sources, (key, value)| sources.flag("--set", key, *value));
+    let (config, settings) = Config::load(sources).unwrap();
+    let cql = CqlSection {
+        nodes: vec!["a".to_owned(), "b:9043".to_owned()],
+        keyspace: "k".to_owned(),
+        replication: Some(2),
+        datacenter: Some("d".to_owned()),
+        user: Some("u".to_owned()),
+        password: None,
+        password_file: Some("p".into()),
+        wait: Duration::from_millis(1_001),
+    };
+    let redis = RedisSection { url: Some(Secret::new("redis://r".to_owned())), prefix: "x".to_owned() };
+    let cluster = ClusterSection { secret_file: Some("s".into()) };
+    let keys = KeysSection {
+        file: Some("f".into()),
+        previous_file: Some("g".into()),
+        jwks: vec![KeySource::Http { authority: "h".to_owned(), path: "/i".to_owned() }, KeySource::File("j".into())],
+        wait: Duration::from_millis(1_002),
+    };
+    assert_eq!((config.cql, config.redis, config.cluster, config.keys), (cql, redis, cluster, keys));
+    assert_all_held(&settings, &given, &["hub", "log", "rest", "stop"]);
 }
 
 #[tokio::test]
