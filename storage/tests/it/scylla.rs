@@ -5,7 +5,12 @@
 //! random ids, and each test's rows and claims stand under a prefix of their own; so tables are made once and stay for
 //! the next run.
 
+mod erase;
+mod opening;
 mod prefixed;
+mod proxy;
+mod raw;
+mod rough;
 
 use std::io::{Write, stderr};
 use std::sync::{LazyLock, Once};
@@ -40,12 +45,14 @@ fn server() -> Option<String> {
     let server = std::env::var(SERVER).ok().filter(|server| !server.is_empty());
     if server.is_none() {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{SERVER} names no CQL server");
-        // Not by a macro, whose words a passing test keeps to itself.
-        SKIPPED.call_once(|| {
-            writeln!(stderr(), "SKIPPED: every test of the CQL store, as {SERVER} names no server (host:port)").unwrap();
-        });
+        SKIPPED.call_once(|| say(&format!("SKIPPED: every test of the CQL store, as {SERVER} names no server (host:port)")));
     }
     server
+}
+
+/// Not by a macro, whose words a passing test keeps to itself.
+fn say(words: &str) {
+    writeln!(stderr(), "{words}").unwrap();
 }
 
 fn config(server: String, keyspace: &str) -> CqlConfig {
