@@ -13,6 +13,10 @@ use crate::kit::people::{Ear, Person, target};
 
 /// Presence is right this long after the last change, also where a node died.
 const PRESENCE: Duration = Duration::from_secs(10);
+/// Members of each room.
+const MEMBERS: u64 = 10;
+/// While all is well, what was acked is with everybody, on every node, within this time; on two busy cores.
+const ACROSS: Duration = Duration::from_millis(2_500);
 /// A revocation reaches live sockets on another node within this time, and without Redis within that.
 const REVOKED: Duration = Duration::from_secs(2);
 const REVOKED_WITHOUT_REDIS: Duration = Duration::from_secs(15);
@@ -21,13 +25,14 @@ const REVOKED_WITHOUT_REDIS: Duration = Duration::from_secs(15);
 fn durable_and_once_with_one_order_everywhere_when_a_hub_is_killed_under_load_and_comes_back() {
     let Some(mut cluster) = Cluster::of_three(&[]) else { return };
     let words = by_length(
-        ["cluster", "--clients", "30", "--members", "10", "--rate", "90", "--seconds", "16"],
+        ["cluster", "--clients", "30", "--members", "10", "--rate", "90", "--seconds", "18"],
         ["cluster", "--clients", "90", "--members", "10", "--rate", "200", "--seconds", "120"],
     );
     let kills = by_length(1, 8);
     let load = Load::start(&cluster, &words).runs();
     for kill in 0..kills {
         load.watch(Duration::from_secs(4));
+        load.is_with_everybody(MEMBERS, ACROSS);
         let hub = kill % cluster.hubs.len();
         cluster.hubs[hub].kill();
         let without = load.watch(Duration::from_secs(4));

@@ -24,13 +24,16 @@ fn conversations_go_on_through_other_nodes_while_the_node_that_is_home_to_them_s
         let still = hub.pause();
         // Long enough that an ack which waits for it shows.
         load.watch(stillness(11).max(ELSEWHERE + Duration::from_secs(2)));
-        let slowest = load.signs().take_slowest_ack();
         still.wake();
-        assert!(slowest < ELSEWHERE, "somebody waited {slowest:?} for a node that stands still");
         load.watch(Duration::from_secs(3));
-        load.signs().take_slowest_ack();
     }
-    load.passes();
+    let signs = load.signs();
+    let report = load.passes();
+    // Acks that came only when it woke, or later, are among them.
+    let slowest = signs.take_slowest_ack();
+    assert!(slowest < ELSEWHERE, "somebody waited {slowest:?} for a node that stands still");
+    let gap = Duration::from_micros(report.gap_us.expect("its clients went elsewhere").max);
+    assert!(gap < ELSEWHERE, "a client was without a node for {gap:?}");
 }
 
 #[test]

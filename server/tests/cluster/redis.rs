@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use hubbub_loadtest::client::stamp::mix;
 use hubbub_loadtest::report::Report;
 
 use crate::kit::cluster::Cluster;
@@ -42,7 +43,7 @@ fn never_refused(report: &Report) {
 }
 
 #[test]
-fn redis_free_truth_when_redis_is_killed_comes_back_empty_is_flushed_and_stands_still_under_load() {
+fn redis_free_truth_when_redis_is_killed_comes_back_empty_is_flushed_cut_off_and_stands_still_under_load() {
     let Some(cluster) = Cluster::of_three(&[]) else { return };
     let load = Load::start(&cluster, &by_length(SHORT, FULL)).runs();
     load.watch(Duration::from_secs(1));
@@ -53,7 +54,10 @@ fn redis_free_truth_when_redis_is_killed_comes_back_empty_is_flushed_and_stands_
     gone.mend();
     let after_its_death = catches_up(&load);
     cluster.redis.flush();
-    goes_on(&load, Duration::from_secs(1));
+    for cut in 0..by_length(10, 100) {
+        cluster.redis.cut_one(mix(cluster.seed, cut));
+        load.watch(Duration::from_millis(150));
+    }
     let still = cluster.redis.pause();
     goes_on(&load, stillness(5));
     still.mend();

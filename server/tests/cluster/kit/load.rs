@@ -63,8 +63,8 @@ impl Load {
         self
     }
 
-    pub(crate) fn signs(&self) -> &Signs {
-        &self.signs
+    pub(crate) fn signs(&self) -> Arc<Signs> {
+        Arc::clone(&self.signs)
     }
 
     /// Looks on for a while.
@@ -81,6 +81,14 @@ impl Load {
             }
         }
         Watched { acked: last - before, longest_pause }
+    }
+
+    /// What was acked by now is with every member of its room, whichever node they are on, after this time.
+    pub(crate) fn is_with_everybody(&self, members: u64, within: Duration) {
+        let due = self.signs.acked() * members;
+        self.watch(within);
+        let delivered = self.signs.delivered();
+        assert!(delivered >= due, "RESUMABLE: {delivered} of {due} deliveries were made {within:?} after the ack");
     }
 
     /// Waits for the end, and shows the report.

@@ -49,6 +49,25 @@ impl Redis {
         self.tell("flush");
     }
 
+    /// Cuts one of the connections that others have to it.
+    pub(crate) fn cut_one(&self, random: u64) {
+        let mut stream = BufReader::new(self.connect());
+        stream.get_mut().write_all(&command(&[b"CLIENT", b"LIST"])).expect("it is asked");
+        let mut head = String::new();
+        stream.read_line(&mut head).expect("it answers");
+        let length: usize = head.trim_end().trim_start_matches('$').parse().expect("a length");
+        let mut list = vec![0; length];
+        stream.read_exact(&mut list).expect("it lists its clients");
+        let list = String::from_utf8_lossy(&list);
+        let ids: Vec<&str> = list.lines().filter_map(|line| line.strip_prefix("id=")?.split(' ').next()).collect();
+        // The newest is this connection.
+        let others = ids.len().saturating_sub(1).max(1);
+        let id = ids[usize::try_from(random).expect("64 bits") % others];
+        let kill = command(&[b"CLIENT", b"KILL", b"ID", id.as_bytes()]);
+        stream.get_mut().write_all(&kill).expect("it is told");
+        drop(stream.read_line(&mut head));
+    }
+
     fn breaking(&self, how: &str, mend: &'static str) -> Broken<'_> {
         self.tell(how);
         Broken { redis: self, mend }
