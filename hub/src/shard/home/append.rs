@@ -49,7 +49,7 @@ impl HomeCore {
                 conversation.queue.push_front(Work::Act { act, target, reply, tries, here, unsure, look: asked });
                 break;
             }
-            match decided {
+            let refusal = match decided {
                 Ok(records) => {
                     for record in &records {
                         evolve(state, state.head().next(), &record.author, &record.body);
@@ -57,9 +57,26 @@ impl HomeCore {
                     bytes += payload_bytes(&act);
                     let (first_record, count) = (batch.records.len(), records.len());
                     batch.records.extend(records);
-                    batch.acts.push(Decided { act, reply, tries, here, unsure, first_record, records: count });
+                    batch.acts.push(Decided {
+                        act,
+                        reply,
+                        tries,
+                        here,
+                        unsure,
+                        first_record,
+                        records: count,
+                        refusal: None,
+                    });
+                    continue;
                 }
-                Err(refusal) => refuse(id, act, honest(unsure, refusal), reply, out),
+                Err(refusal) => honest(unsure, refusal),
+            };
+            if batch.records.is_empty() {
+                refuse(id, act, refusal, reply, out);
+            } else {
+                // It may rest on what this batch changes: told once that is stored (HONEST).
+                let (first_record, refusal) = (batch.records.len(), Some(refusal));
+                batch.acts.push(Decided { act, reply, tries, here, unsure, first_record, records: 0, refusal });
             }
         }
         if batch.records.is_empty() {
@@ -145,7 +162,9 @@ impl HomeCore {
                 created_at,
                 duplicate: false,
             });
-            if decided.records == 0 {
+            if let Some(refusal) = decided.refusal {
+                refuse(id, decided.act, refusal, decided.reply, out);
+            } else if decided.records == 0 {
                 already_so(id, decided, last, created_at, out);
             } else {
                 out.push(HomeOutput::Reply { to: decided.reply, result });
@@ -211,7 +230,7 @@ impl HomeCore {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         conversation.state = None;
         for decided in batch.acts.into_iter().rev() {
-            let Decided { act, reply, tries, here, unsure, first_record, records } = decided;
+            let Decided { act, reply, tries, here, unsure, first_record, records, refusal: _ } = decided;
             let stored = known.iter().find(|(place, _)| (first_record..first_record + records).contains(place));
             if let Some((_, first)) = stored {
                 let first = *first;

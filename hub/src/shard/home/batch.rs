@@ -1,7 +1,7 @@
 //! The acts and records of one append: what goes into it together, and who is to be answered.
 
 use hubbub_domain::conversation::{Act, Command};
-use hubbub_protocol::Sequence;
+use hubbub_protocol::{ErrorBody, Sequence};
 use hubbub_storage::log::{MAX_APPEND_RECORDS, NewRecord};
 
 use crate::message::ReplyTo;
@@ -26,6 +26,8 @@ pub(super) struct Decided {
     pub(super) unsure: bool,
     pub(super) first_record: usize,
     pub(super) records: usize,
+    /// Why it is refused, if what goes before it in the batch is stored.
+    pub(super) refusal: Option<ErrorBody>,
 }
 
 impl Batch {

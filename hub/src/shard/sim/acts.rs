@@ -33,12 +33,12 @@ impl World {
         let number = self.draw(usize::MAX) as u64;
         // Reactions without an id are told from each other by their word.
         let emoji = format!("{number:x}");
-        let command = match self.draw(14) {
+        let command = match self.draw(16) {
             0 => Command::Open(Open { kind: ConversationKind::Group, name: String::new(), others: vec![other] }),
-            1 | 2 => Command::AddMembers(AddMembers { user_ids: vec![other] }),
-            3 => Command::RemoveMember(RemoveMember { user_id: other }),
-            4 => Command::Recall(Recall { target }),
-            5 | 6 => Command::React(React { target, emoji, change: ReactionChange::Added }),
+            1..=3 => Command::AddMembers(AddMembers { user_ids: vec![other] }),
+            4 => Command::RemoveMember(RemoveMember { user_id: other }),
+            5 => Command::Recall(Recall { target }),
+            6 | 7 => Command::React(React { target, emoji, change: ReactionChange::Added }),
             _ => Command::Send(SendMessage {
                 content_type: "text".to_owned(),
                 payload: Payload::from(vec![1, 2, 3]),
@@ -106,19 +106,22 @@ impl World {
         if let Ok(stored) = &result {
             self.untold.extend(after_storing(conversation, &said.act(), stored));
         }
-        self.ended.push(Ended { said, result });
+        let head = self.head(conversation);
+        self.ended.push(Ended { said, result, head });
     }
 
     pub(super) fn collect(&mut self) {
-        let (ended, seed) = (&mut self.ended, self.seed);
-        self.asked.retain_mut(|asked| match asked.answer.try_recv() {
-            Ok(result) => {
-                ended.push(Ended { said: asked.said.clone(), result });
-                false
+        let seed = self.seed;
+        for Asked { said, mut answer } in std::mem::take(&mut self.asked) {
+            match answer.try_recv() {
+                Ok(result) => {
+                    let head = self.head(said.conversation);
+                    self.ended.push(Ended { said, result, head });
+                }
+                Err(oneshot::error::TryRecvError::Empty) => self.asked.push(Asked { said, answer }),
+                Err(oneshot::error::TryRecvError::Closed) => panic!("HONEST: seed {seed}: an act was never answered"),
             }
-            Err(oneshot::error::TryRecvError::Empty) => true,
-            Err(oneshot::error::TryRecvError::Closed) => panic!("HONEST: seed {seed}: an act was never answered"),
-        });
+        }
         self.answer_taken();
     }
 

@@ -92,6 +92,7 @@ impl World {
         let log = self.log(conversation);
         let mut state = ConversationState::default();
         let mut acts = HashSet::new();
+        let mut members: Vec<HashSet<UserId>> = vec![HashSet::new()];
         for (number, record) in (1..).zip(&log) {
             assert_eq!(record.sequence, Sequence::new(number), "GAPLESS: seed {seed}");
             let author = record.author.sender_id;
@@ -100,6 +101,7 @@ impl World {
             let first = record.client_message_id.is_none_or(|id| acts.insert((author, id)));
             assert!(first, "ONCE: seed {seed}: {author} has {:?} twice", record.client_message_id);
             evolve(&mut state, record.sequence, &record.author, &record.body);
+            members.push(state.members().map(|(user, _)| user).collect());
         }
         for said in self.acts.iter().filter(|said| said.conversation == conversation && said.can_be_told()) {
             let places: Vec<_> = log.iter().filter(|record| said.is(record)).map(|record| record.sequence).collect();
@@ -107,6 +109,7 @@ impl World {
         }
         for ended in self.ended.iter().filter(|ended| ended.said.conversation == conversation) {
             self.check_answer(ended, &log);
+            self.check_refusal(ended, &members);
         }
         for node in 0..self.nodes.len() {
             self.check_readers(node, conversation, &state);
@@ -114,7 +117,7 @@ impl World {
         state
     }
 
-    fn check_answer(&self, Ended { said, result }: &Ended, log: &[Record]) {
+    fn check_answer(&self, Ended { said, result, .. }: &Ended, log: &[Record]) {
         let seed = self.seed;
         let places: Vec<_> = log.iter().filter(|record| said.is(record)).map(|record| record.sequence).collect();
         match result {
@@ -135,6 +138,20 @@ impl World {
                 let stored_before = places.iter().any(|place| *place <= said.head);
                 assert!(!stored_before || error.retryable, "{context}");
             }
+        }
+    }
+
+    /// Whoever was a member all the while, from saying it to the answer, is not told otherwise.
+    fn check_refusal(&self, Ended { said, result, head }: &Ended, members: &[HashSet<UserId>]) {
+        let place = |sequence: &Sequence| usize::try_from(sequence.get()).expect("a short log");
+        if let Err(error) = result
+            && said.is_message()
+            && error.code == ErrorCode::NotFound
+        {
+            let was_out =
+                members[place(&said.head)..=place(head)].iter().any(|members| !members.contains(&said.author));
+            let (seed, author) = (self.seed, said.author);
+            assert!(was_out, "HONEST: seed {seed}: {author} was a member from {} to {head}: {error}", said.head);
         }
     }
 

@@ -159,7 +159,8 @@ impl World {
                 drop(self.start(HomeWork::Append { append, roster_changes }));
                 failed(StoreError::Unknown(reason()))
             }
-            3 if self.has(Fault::Late) => {
+            // Those that somebody joins by have the longest way to everybody who is to hear of them.
+            3..=5 if self.has(Fault::Late) && (fate == 3 || roster_changes) => {
                 self.late.push(HomeWork::Append { append, roster_changes });
                 failed(StoreError::Unknown(reason()))
             }

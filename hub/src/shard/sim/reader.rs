@@ -66,7 +66,7 @@ impl Reader {
             ServerFrame::Gap(gap) if gap.reason == GapReason::AheadOfLog => {
                 self.held.insert(gap.conversation_id, Held { cursor: Some(gap.from.previous()), waits: true });
             }
-            ServerFrame::Gap(gap) if gap.reason == GapReason::NoAccess => drop(self.held.remove(&gap.conversation_id)),
+            ServerFrame::Gap(gap) if gap.reason == GapReason::NoAccess => self.parts(self.user, gap.conversation_id),
             ServerFrame::Gap(gap) => {
                 let held = self.held.entry(gap.conversation_id).or_default();
                 if let Some(cursor) = held.cursor {

@@ -47,4 +47,6 @@ pub(super) struct Asked {
 pub(super) struct Ended {
     pub(super) said: Said,
     pub(super) result: Result<Stored, ErrorBody>,
+    /// The log's head when it was answered.
+    pub(super) head: Sequence,
 }

@@ -12,11 +12,11 @@ use hubbub_storage::clock::ManualClock;
 use hubbub_storage::store::Store;
 
 use super::bus::Link;
-use super::node::Node;
+use super::node::{Node, Underway};
 use super::said::{Asked, Ended, Said};
 use crate::cluster::Cluster;
 use crate::message::Control;
-use crate::shard::home::{HomeCore, HomeWork};
+use crate::shard::home::{Done, HomeCore, HomeWork};
 use crate::shard::work::Services;
 
 pub(super) const SHARDS: usize = 2;
@@ -216,18 +216,29 @@ impl World {
     }
 
     fn something_breaks(&mut self) {
-        let place = self.some_node();
+        let place = self.some_node_in_trouble();
         match self.draw(24) {
             0 | 1 if self.has(Fault::Downs) => self.disconnect(place),
             2 if self.has(Fault::Downs) => (0..self.nodes.len()).for_each(|place| self.disconnect(place)),
             3..=6 => self.reconnect(place),
-            7 if self.has(Fault::Crashes) => self.crash(place),
-            8 | 9 if self.has(Fault::Pauses) => self.nodes[place].paused = true,
+            7 | 8 if self.has(Fault::Crashes) => self.crash(place),
+            9 if self.has(Fault::Pauses) => self.nodes[place].paused = true,
             10..=12 => self.nodes[place].paused = false,
             13..=17 if self.has(Fault::Impatience) => drop(self.give_up(place)),
             18..=23 => self.watch_noted(place),
             _ => {}
         }
+    }
+
+    /// Trouble comes when it is least wanted: half of it to a node by which somebody is just joining.
+    fn some_node_in_trouble(&mut self) -> usize {
+        let joins = |work: &Underway| match work {
+            Underway::Todo(HomeWork::Append { roster_changes, .. }) => *roster_changes,
+            Underway::Todo(_) => false,
+            Underway::Done(done) => matches!(done, Done::Appended { .. }),
+        };
+        let joining = self.nodes.iter().position(|node| node.works.iter().flatten().any(joins));
+        joining.filter(|_| self.draw(2) == 0).unwrap_or_else(|| self.some_node())
     }
 
     /// What waits and could go on now.
