@@ -37,6 +37,8 @@ struct Run {
     nodes: Vec<Arc<Core<Model>>>,
     told: Mutex<Vec<Told>>,
     marks: Mutex<u64>,
+    /// Acts that anybody has tried: whoever's node hung up tries again at another.
+    acts: Mutex<Vec<ClientMessageId>>,
 }
 
 fn odds(model: &Model) -> Odds {
@@ -59,7 +61,7 @@ impl Run {
         let size = [3, 8, 8, 20, 60, 300][usize::try_from(drawing.draw(6)).unwrap()];
         let patience = Patience { refuse: Duration::from_millis(700), settle: Duration::from_secs(2) };
         let nodes = (0..2 + drawing.draw(2)).map(|_| Arc::new(Core::new(model.clone(), size, patience))).collect();
-        Self { model, nodes, told: Mutex::default(), marks: Mutex::default() }
+        Self { model, nodes, told: Mutex::default(), marks: Mutex::default(), acts: Mutex::default() }
     }
 
     fn mark(&self) -> u64 {
@@ -102,15 +104,14 @@ impl Run {
     /// A person at a node: sends, repeats what it does not know the fate of, recalls, and now and then is wrong.
     async fn writer(&self, node: Arc<Core<Model>>, number: u64) {
         let mut head = Sequence::ZERO;
-        let mut acts: Vec<ClientMessageId> = Vec::new();
         for _ in 0..ACTS {
-            let mut act = Some(ClientMessageId::from_bytes(u128::from(self.mark() << 8 | number).to_be_bytes()));
-            match self.model.draw(12) {
-                0 if !acts.is_empty() => act = Some(acts[usize::try_from(self.model.draw(acts.len() as u64)).unwrap()]),
-                1 => act = None,
-                _ => {}
-            }
-            acts.extend(act);
+            let act = match self.model.draw(12) {
+                0 => self.tried(100),
+                1 | 2 => self.tried(3),
+                3 => None,
+                _ => Some(ClientMessageId::from_bytes(u128::from(self.mark() << 8 | number).to_be_bytes())),
+            };
+            self.acts.lock().unwrap().extend(act);
             for _ in 0..6 {
                 let (records, marks) = self.batch(act, head);
                 let wrong = if self.model.draw(15) == 0 { self.model.draw(30) } else { 0 };
@@ -127,6 +128,13 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// One of the last acts that were tried, by whomever.
+    fn tried(&self, last: u64) -> Option<ClientMessageId> {
+        let acts = self.acts.lock().unwrap();
+        let back = usize::try_from(self.model.draw(last.min(acts.len() as u64))).unwrap();
+        acts.iter().rev().nth(back).copied()
     }
 
     fn batch(&self, act: Option<ClientMessageId>, head: Sequence) -> (Vec<NewRecord>, Vec<u64>) {
