@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use hubbub_domain::cluster::{Nodes, View, Word};
 use hubbub_domain::conversation::Act;
 use hubbub_domain::conversations::Stored;
-use hubbub_protocol::{ConversationId, ErrorBody, NodeId};
+use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, NodeId, Timestamp};
 use hubbub_storage::bus::{ClusterBus, Topic};
 use tokio::sync::oneshot;
 
@@ -21,6 +21,8 @@ use crate::metrics;
 
 /// How long an answer is waited for. A node that is paused costs this once: after it, it is suspected.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a forward may be taken up after it was said, in milliseconds: well before its sender gives up.
+pub(crate) const FORWARD_LIFE_MS: u64 = 1_500;
 /// Forwards that wait for an answer. Full: acts are decided here (BOUNDED).
 const MAX_PENDING: usize = 16_384;
 
@@ -87,12 +89,14 @@ impl Cluster {
         {
             let mut pending = lock(&self.pending);
             if pending.len() >= MAX_PENDING {
-                return None;
+                // Never said, so never done.
+                let full = ErrorBody::new(ErrorCode::Draining, "too much waits for other servers: decide it here");
+                return Some(acts.iter().map(|_| Err(full.clone())).collect());
             }
             pending.insert(number, answer);
         }
         metrics::forwarded(acts.len());
-        self.say(Topic::Node(home), &Word::Forward { number, conversation_id, acts });
+        self.say(Topic::Node(home), &Word::Forward { number, clock: self.now(), conversation_id, acts });
         let results = tokio::time::timeout(PATIENCE, answered).await;
         lock(&self.pending).remove(&number);
         if let Ok(Ok(results)) = results {
@@ -115,7 +119,20 @@ impl Cluster {
     /// Takes no more conversations home and says so: the others do not send acts here from now on (DRAINED).
     pub(crate) fn leave(&self) {
         self.nodes().give_up_homes();
-        self.say(Topic::Cluster, &Word::Hello { homes: false });
+        self.hello();
+    }
+
+    /// Says that this node is here.
+    pub(crate) fn hello(&self) {
+        let homes = self.nodes().takes_homes();
+        self.say(Topic::Cluster, &Word::Hello { homes, clock: self.now() });
+    }
+
+    /// Until when acts may be decided here that `from` forwarded; `None`: it is too late already.
+    pub(crate) fn takes_until(&self, from: NodeId, clock: u64, now: Timestamp) -> Option<Timestamp> {
+        let age = self.nodes().age(from, clock, self.now())?;
+        let left = FORWARD_LIFE_MS.checked_sub(age)?;
+        Some(now.plus_ms(i64::try_from(left).unwrap_or(0)))
     }
 
     fn nodes(&self) -> MutexGuard<'_, Nodes> {

@@ -17,7 +17,7 @@ use hubbub_protocol::record::ReactionChange;
 use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, ErrorCode, MessageId};
 
 use crate::connection::{Connection, Who};
-use crate::message::{Asked, HomeInput, OpenCount, ReplyTo, Subscribe};
+use crate::message::{Asked, HomeInput, OpenCount, ReplyTo, Subscribe, Way};
 use crate::shard::local::Local;
 
 mod history;
@@ -112,7 +112,7 @@ impl Asker<'_> {
         let ack = client_message_id.filter(|_| matches!(command, Command::Send(_)));
         let act = Box::new(Act { author: self.who.caller.author(), client_message_id, command });
         let reply = self.reply_to(conversation, id, ack, false);
-        self.to_home(HomeInput::Act { conversation, act, reply, here: false }).await;
+        self.to_home(HomeInput::Act { conversation, act, reply, way: Way::Home }).await;
     }
 
     async fn typing(&self, typing: Typing) {

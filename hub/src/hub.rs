@@ -29,7 +29,7 @@ use crate::directory::Directory;
 use crate::drain;
 use crate::error::HubError;
 use crate::login;
-use crate::message::{Control, HomeInput, OpenCount, ReplyTo};
+use crate::message::{Control, HomeInput, OpenCount, ReplyTo, Way};
 use crate::shard::local::Local;
 use crate::shard::task::{Inbox, ShardTask};
 use crate::shard::work::Services;
@@ -109,7 +109,7 @@ impl Hub {
         conversation: ConversationId,
         act: Act,
     ) -> impl Future<Output = Result<Stored, ErrorBody>> + Send + 'static {
-        self.ask(move |reply| HomeInput::Act { conversation, act: Box::new(act), reply, here: false })
+        self.ask(move |reply| HomeInput::Act { conversation, act: Box::new(act), reply, way: Way::Home })
     }
 
     /// Notes how far somebody has read; answers how far that is now.

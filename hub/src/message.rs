@@ -10,7 +10,9 @@ use hubbub_domain::conversation::Act;
 use hubbub_domain::conversations::Stored;
 use hubbub_protocol::frame::CommandId;
 use hubbub_protocol::frame::server::{Gap, MessageNew, ServerFrame};
-use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, NodeId, Payload, Sequence, SessionId, UserId};
+use hubbub_protocol::{
+    ClientMessageId, ConversationId, ErrorBody, NodeId, Payload, Sequence, SessionId, Timestamp, UserId,
+};
 use tokio::sync::oneshot;
 
 use crate::frame::SharedFrame;
@@ -58,11 +60,23 @@ pub(crate) enum ReplyTo {
     Caller { answer: oneshot::Sender<Result<Stored, ErrorBody>>, open: OpenCount },
 }
 
+/// Which node decides an act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The one that is home to its conversation.
+    Home,
+    /// This one, whoever is home.
+    Here,
+    /// This one, until then: a node forwarded it, and decides it itself after that. What stored nothing then can have been
+    /// answered and followed by others, so it must not be done late.
+    Until(Timestamp),
+}
+
 /// What a home shard is asked.
 #[derive(Debug)]
 pub(crate) enum HomeInput {
-    /// Do this, if it may be done. `here`: decide it on this node, even if another one is home to the conversation.
-    Act { conversation: ConversationId, act: Box<Act>, reply: ReplyTo, here: bool },
+    /// Do this, if it may be done.
+    Act { conversation: ConversationId, act: Box<Act>, reply: ReplyTo, way: Way },
     /// Note how far somebody has read.
     Read { conversation: ConversationId, user: UserId, seq: Sequence, reply: ReplyTo },
     /// Let this socket follow the conversation.

@@ -15,6 +15,8 @@ pub const HELLO_EVERY_MS: u64 = 1_000;
 pub const DEAD_AFTER_MS: u64 = 4_000;
 /// A node that left acts unanswered takes no conversation home for so long.
 pub const SUSPECT_FOR_MS: u64 = 5_000;
+/// How far two clocks may part between two hellos, in milliseconds.
+const DRIFT_MS: i128 = 1;
 /// Nodes that are kept in mind (BOUNDED): beyond any cluster we know. Further ones are not heard.
 const MAX_NODES: usize = 1_024;
 
@@ -68,6 +70,8 @@ struct Other {
     heard: u64,
     homes: bool,
     suspect_until: u64,
+    /// This node's clock less its own when a hello came fastest: what is more than that, something was under way.
+    offset: i128,
 }
 
 impl Nodes {
@@ -82,20 +86,34 @@ impl Nodes {
         self.up_since = up.then_some(self.up_since.unwrap_or(now));
     }
 
-    /// Somebody said that they are here; true if they were not known.
-    pub fn hello(&mut self, node: NodeId, homes: bool, now: u64) -> bool {
+    /// Somebody said that they are here, at `clock` by their own clock; true if they were not known.
+    pub fn hello(&mut self, node: NodeId, homes: bool, clock: u64, now: u64) -> bool {
+        let offset = i128::from(now) - i128::from(clock);
         if node == self.me {
             return false;
         }
         if let Some(other) = self.others.get_mut(&node) {
             (other.heard, other.homes) = (now, homes);
+            other.offset = offset.min(other.offset + DRIFT_MS);
             return false;
         }
         if self.others.len() >= MAX_NODES {
             return false;
         }
-        self.others.insert(node, Other { heard: now, homes, suspect_until: 0 });
+        self.others.insert(node, Other { heard: now, homes, suspect_until: 0, offset });
         true
+    }
+
+    /// How long something was under way that this node said at `clock` by its own clock, in milliseconds; `None` if it is
+    /// not known. No clock of day has part in it.
+    pub fn age(&self, node: NodeId, clock: u64, now: u64) -> Option<u64> {
+        let age = i128::from(now) - i128::from(clock) - self.others.get(&node)?.offset;
+        Some(u64::try_from(age).unwrap_or(0))
+    }
+
+    /// This node stood still for a while: what others said meanwhile, it has not heard yet.
+    pub fn woke(&mut self, now: u64) {
+        self.up_since = self.up_since.map(|_| now);
     }
 
     /// Somebody said that they go; true if they were known.
@@ -184,7 +202,7 @@ mod tests {
         let mut nodes = Nodes::new(node(me), true);
         nodes.set_up(true, 0);
         for other in 1..=3 {
-            nodes.hello(node(other), true, 0);
+            nodes.hello(node(other), true, 0, 0);
         }
         nodes
     }
@@ -222,7 +240,7 @@ mod tests {
     fn silence_is_death_but_not_while_nothing_can_be_heard() {
         let mut nodes = three(1);
         assert!(nodes.tick(DEAD_AFTER_MS).is_empty());
-        nodes.hello(node(2), true, DEAD_AFTER_MS);
+        nodes.hello(node(2), true, 0, DEAD_AFTER_MS);
         assert_eq!(nodes.tick(DEAD_AFTER_MS + 1), vec![node(3)]);
         nodes.set_up(false, 5_000);
         assert!(nodes.tick(60_000).is_empty(), "a bus that is down kills nobody");
@@ -240,6 +258,24 @@ mod tests {
             nodes.set_up(up, 0);
             assert!(nodes.view(0).knows(node(2)) && !nodes.view(0).knows(node(3)), "up: {up}");
         }
+    }
+
+    #[test]
+    fn what_was_long_under_way_is_told_from_what_comes_at_once_whatever_the_clocks_say() {
+        let mut nodes = Nodes::new(node(1), true);
+        assert_eq!(nodes.age(node(2), 900_000, 50), None);
+        nodes.hello(node(2), true, 900_000, 50);
+        nodes.hello(node(2), true, 901_000, 1_850);
+        assert_eq!(nodes.age(node(2), 902_000, 2_050), Some(0));
+        assert_eq!(nodes.age(node(2), 902_000, 4_550), Some(2_499), "less the drift that clocks are allowed");
+    }
+
+    #[test]
+    fn whoever_stood_still_takes_nobody_for_dead_before_it_has_listened() {
+        let mut nodes = three(1);
+        nodes.woke(60_000);
+        assert!(nodes.tick(60_000).is_empty());
+        assert_eq!(nodes.tick(60_001 + DEAD_AFTER_MS).len(), 2);
     }
 
     #[test]
@@ -261,7 +297,7 @@ mod tests {
     fn a_node_that_stops_or_is_rest_alone_is_home_to_nothing() {
         let mut nodes = three(1);
         nodes.give_up_homes();
-        nodes.hello(node(2), false, 1);
+        nodes.hello(node(2), false, 0, 1);
         assert!(conversations().all(|conversation| nodes.view(1).other_home(conversation) == Some(node(3))));
     }
 
@@ -269,7 +305,7 @@ mod tests {
     fn bounded_a_flood_of_nodes_is_not_heard() {
         let mut nodes = Nodes::new(node(1), true);
         for number in 0..2 * MAX_NODES as u128 {
-            nodes.hello(NodeId::from_bytes((number << 64).to_be_bytes()), true, 0);
+            nodes.hello(NodeId::from_bytes((number << 64).to_be_bytes()), true, 0, 0);
         }
         assert_eq!(nodes.others(), MAX_NODES);
     }

@@ -25,6 +25,9 @@ pub enum Word {
     Hello {
         /// Whether it takes conversations home: a hub that does not stop.
         homes: bool,
+        /// The milliseconds of its own clock, from which the age of what it says is told.
+        #[serde(default)]
+        clock: u64,
     },
     /// I go.
     Bye,
@@ -86,6 +89,9 @@ pub enum Word {
     Forward {
         /// To be named in the answer.
         number: u64,
+        /// When it was said, by its sender's clock.
+        #[serde(default)]
+        clock: u64,
         /// Where.
         conversation_id: ConversationId,
         /// What, in this order.
@@ -240,8 +246,12 @@ mod tests {
         let send = Send { content_type: "text".to_owned(), payload, reply_to: None, epoch: Some(2) };
         let author = record(1, 0).author;
         let act = Act { author, client_message_id: Some(ClientMessageId::generate()), command: Command::Send(send) };
-        let forward =
-            Word::Forward { number: 9, conversation_id: ConversationId::generate(), acts: vec![act.clone(), act] };
+        let forward = Word::Forward {
+            number: 9,
+            clock: 1,
+            conversation_id: ConversationId::generate(),
+            acts: vec![act.clone(), act],
+        };
         assert_eq!(Word::from_bytes(&forward.to_bytes().unwrap()), Some(forward));
         let stored = Stored {
             first: Sequence::new(4),

@@ -1,7 +1,7 @@
 //! Hears what other nodes say, and says that this one is here. One task a hub; ends with the hub.
 //!
-//! What concerns a conversation goes to its home shard, in the order in which it was heard. A home that is busy holds this
-//! task up, and then the bus; what does not fit there is told by `Missed`, after which heads are compared (BOUNDED).
+//! What concerns a conversation goes to its home shard, in the order in which it was heard. A home that has no room for it
+//! holds nobody up: it compares heads when it has (BOUNDED).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hubbub_domain::cluster::{HELLO_EVERY_MS, View, Word};
 use hubbub_domain::conversation::Act;
-use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, NodeId, UserId};
+use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, NodeId, Timestamp, UserId};
 use hubbub_storage::bus::{BusEvent, Topic};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
-use crate::message::{Control, HomeInput, OpenCount, ReplyTo};
+use crate::message::{Control, HomeInput, OpenCount, ReplyTo, Way};
 use crate::metrics;
 use crate::shared::{Shared, home_of};
 
@@ -32,11 +33,18 @@ pub(crate) struct ClusterTask {
     told: Option<(View, bool)>,
     /// What this node did, it may not have been able to say.
     unheard: bool,
+    /// Homes that had no room for what was heard.
+    overrun: Vec<bool>,
+    /// One of them was to hear who joined.
+    recheck: bool,
+    beats: u64,
+    last_beat: u64,
 }
 
 impl ClusterTask {
     pub(crate) fn new(shared: Arc<Shared>, tasks: TaskTracker) -> Self {
-        Self { shared, tasks, taken: Arc::new(Semaphore::new(MAX_TAKEN)), told: None, unheard: false }
+        let (taken, overrun) = (Arc::new(Semaphore::new(MAX_TAKEN)), vec![false; shared.homes.len()]);
+        Self { shared, tasks, taken, told: None, unheard: false, overrun, recheck: false, beats: 0, last_beat: 0 }
     }
 
     /// Runs until the hub stops.
@@ -44,14 +52,10 @@ impl ClusterTask {
         let mut hellos = tokio::time::interval(Duration::from_millis(HELLO_EVERY_MS));
         hellos.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stop = self.shared.stop.clone();
-        let mut beats = 0_u64;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = hellos.tick() => {
-                    beats += 1;
-                    self.beat(beats).await;
-                }
+                _ = hellos.tick() => self.beat().await,
                 event = events.recv() => match event {
                     Some(event) => self.take(event).await,
                     None => break,
@@ -61,18 +65,31 @@ impl ClusterTask {
         self.shared.cluster.say(Topic::Cluster, &Word::Bye);
     }
 
-    async fn beat(&mut self, beats: u64) {
+    async fn beat(&mut self) {
         let cluster = Arc::clone(&self.shared.cluster);
-        let homes = cluster.nodes().takes_homes();
-        cluster.say(Topic::Cluster, &Word::Hello { homes });
+        cluster.hello();
+        let now = cluster.now();
+        if now.saturating_sub(self.last_beat) > 2 * HELLO_EVERY_MS {
+            // This process stood still: what waits to be heard comes first.
+            cluster.nodes().woke(now);
+        }
+        (self.last_beat, self.beats) = (now, self.beats + 1);
         let gone = cluster.nodes().tick(cluster.now());
         for node in gone {
             tracing::warn!(node.id = %node, "a node is gone: nothing was heard of it");
             self.lost(node).await;
         }
         self.unheard |= !cluster.bus().is_up();
-        if !cluster.bus().is_up() && beats.is_multiple_of(RECHECK_EVERY) {
+        let is_deaf = !cluster.bus().is_up() && self.beats.is_multiple_of(RECHECK_EVERY);
+        if std::mem::take(&mut self.recheck) || is_deaf {
             self.tell_shards(|| Control::Recheck).await;
+        }
+        for shard in 0..self.overrun.len() {
+            if std::mem::take(&mut self.overrun[shard]) {
+                let control = &self.shared.homes[shard].control;
+                // A shard that has ended has no followers.
+                let _ended = control.send(Control::CompareHeads).await;
+            }
         }
         self.tell_view().await;
     }
@@ -104,6 +121,10 @@ impl ClusterTask {
             }
             BusEvent::Missed => {
                 metrics::missed();
+                if std::mem::take(&mut self.unheard) {
+                    // It went down and came up in between: nobody else knows that they missed something.
+                    cluster.say(Topic::Cluster, &Word::Unheard);
+                }
                 self.ask_the_store().await;
             }
         }
@@ -112,9 +133,9 @@ impl ClusterTask {
     async fn heard(&mut self, topic: Topic, from: NodeId, word: Word) {
         let cluster = Arc::clone(&self.shared.cluster);
         match (topic, word) {
-            (Topic::Conversation(conversation), word) => self.to_home(conversation, from, word).await,
-            (Topic::Cluster, Word::Hello { homes }) => {
-                let is_new = cluster.nodes().hello(from, homes, cluster.now());
+            (Topic::Conversation(conversation), word) => self.hand_to_home(conversation, from, word),
+            (Topic::Cluster, Word::Hello { homes, clock }) => {
+                let is_new = cluster.nodes().hello(from, homes, clock, cluster.now());
                 if is_new {
                     tracing::info!(node.id = %from, "a node is here");
                     // It may have been taken for dead, and its people with it.
@@ -137,32 +158,41 @@ impl ClusterTask {
                 let is_here = |user: &UserId| !self.shared.directory.shards_of(*user).is_empty();
                 if user_ids.iter().any(is_here) {
                     let word = Word::Joined { conversation_id, first, user_ids };
-                    self.to_home(conversation_id, from, word).await;
+                    self.hand_to_home(conversation_id, from, word);
                 }
             }
-            (Topic::Node(_), Word::Forward { number, conversation_id, acts }) => {
-                self.take_forward(from, number, conversation_id, acts);
+            (Topic::Node(_), Word::Forward { number, clock, conversation_id, acts }) => {
+                match cluster.takes_until(from, clock, self.shared.clock.now()) {
+                    Some(until) => self.take_forward(from, number, until, (conversation_id, acts)),
+                    // Its sender decides them by itself.
+                    None => metrics::unanswered(),
+                }
             }
             (Topic::Node(_), Word::Answers { number, results }) => cluster.answered(number, results),
             _ => metrics::not_understood(),
         }
     }
 
-    async fn to_home(&self, conversation: ConversationId, from: NodeId, word: Word) {
-        let home = &self.shared.homes[home_of(conversation, self.shared.homes.len())];
-        // A shard that has ended has no followers.
-        let _ended = home.commands.send(HomeInput::Heard { conversation, from, word: Box::new(word) }).await;
+    fn hand_to_home(&mut self, conversation: ConversationId, from: NodeId, word: Word) {
+        let shard = home_of(conversation, self.shared.homes.len());
+        // The people of those who joined are found by the next look at the store.
+        let is_joined = matches!(word, Word::Joined { .. });
+        let input = HomeInput::Heard { conversation, from, word: Box::new(word) };
+        if let Err(TrySendError::Full(_)) = self.shared.homes[shard].commands.try_send(input) {
+            self.overrun[shard] = true;
+            self.recheck |= is_joined;
+        }
     }
 
     /// Does another node's acts, as if they had been asked for here, and answers.
-    fn take_forward(&self, from: NodeId, number: u64, conversation: ConversationId, acts: Vec<Act>) {
+    fn take_forward(&self, from: NodeId, number: u64, until: Timestamp, acts: (ConversationId, Vec<Act>)) {
         let Ok(permit) = Arc::clone(&self.taken).try_acquire_owned() else {
             metrics::unanswered();
             return;
         };
         let shared = Arc::clone(&self.shared);
         self.tasks.spawn(async move {
-            let results = decide_here(&shared, conversation, acts).await;
+            let results = decide_here(&shared, until, acts).await;
             shared.cluster.say(Topic::Node(from), &Word::Answers { number, results });
             drop(permit);
         });
@@ -200,13 +230,17 @@ impl ClusterTask {
     }
 }
 
-async fn decide_here(shared: &Shared, conversation: ConversationId, acts: Vec<Act>) -> super::Results {
+async fn decide_here(
+    shared: &Shared,
+    until: Timestamp,
+    (conversation, acts): (ConversationId, Vec<Act>),
+) -> super::Results {
     let home = &shared.homes[home_of(conversation, shared.homes.len())];
     let mut answers = Vec::with_capacity(acts.len());
     for act in acts {
         let (answer, answered) = oneshot::channel();
         let reply = ReplyTo::Caller { answer, open: OpenCount::new(&shared.open_commands) };
-        let input = HomeInput::Act { conversation, act: Box::new(act), reply, here: true };
+        let input = HomeInput::Act { conversation, act: Box::new(act), reply, way: Way::Until(until) };
         // A shard that has ended drops it, and with it the answer.
         let _ended = home.commands.send(input).await;
         answers.push(answered);

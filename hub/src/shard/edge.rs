@@ -37,6 +37,9 @@ pub(crate) trait EdgeSink {
     fn answered(&mut self, slot: u32);
 }
 
+/// Conversations that a socket gave up and that are kept in mind; further back, it may be let in again (BOUNDED).
+const MAX_DECLINED: usize = 64;
+
 /// A socket's way from a cursor to an edge of the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Replay {
@@ -62,8 +65,17 @@ struct Resident {
     tenant: u32,
     user: UserId,
     rooms: Vec<ConversationId>,
+    /// What its client wants to hear no more of, the last [`MAX_DECLINED`]: it is not asked for on its behalf.
+    declined: Vec<ConversationId>,
     /// While it is logging in: what its person joined meanwhile, and what to hold of it.
     early_joins: Option<Vec<(ConversationId, Sequence)>>,
+}
+
+impl Resident {
+    /// Whether it neither follows the conversation nor wants to hear no more of it.
+    fn has_no_part_in(&self, conversation: ConversationId) -> bool {
+        !self.rooms.contains(&conversation) && !self.declined.contains(&conversation)
+    }
 }
 
 /// A connection's place in a conversation.
@@ -99,7 +111,8 @@ impl EdgeCore {
     pub(crate) fn connect(&mut self, user: UserId) -> ConnectionKey {
         let tenant = self.next_tenant;
         self.next_tenant = self.next_tenant.wrapping_add(1);
-        let resident = Resident { tenant, user, rooms: Vec::new(), early_joins: Some(Vec::new()) };
+        let resident =
+            Resident { tenant, user, rooms: Vec::new(), declined: Vec::new(), early_joins: Some(Vec::new()) };
         // A shard holds far fewer than 2³² sockets: descriptors end first.
         let slot = u32::try_from(self.connections.insert(resident)).unwrap_or(u32::MAX);
         self.people.entry(user).or_default().push(slot);
@@ -151,6 +164,7 @@ impl EdgeCore {
         self.next_wish = self.next_wish.wrapping_add(1);
         subscribe.wish = self.next_wish;
         let stage = Stage::Resuming(self.next_wish);
+        self.connections[key.slot as usize].declined.retain(|known| *known != conversation);
         let room = self.rooms.entry(conversation).or_default();
         match room.iter_mut().find(|seat| seat.slot == key.slot) {
             None => {
@@ -177,6 +191,23 @@ impl EdgeCore {
             rooms.swap_remove(place);
             self.stand_up(key.slot, conversation, sink);
         }
+    }
+
+    /// Ends the flow because the client wants so.
+    pub(crate) fn decline(&mut self, key: ConnectionKey, conversation: ConversationId, sink: &mut impl EdgeSink) {
+        self.leave(key, conversation, sink);
+        if self.could_follow(key, conversation) {
+            let declined = &mut self.connections[key.slot as usize].declined;
+            if declined.len() >= MAX_DECLINED {
+                declined.remove(0);
+            }
+            declined.push(conversation);
+        }
+    }
+
+    /// Whether this socket has no part in the conversation and has not given one up.
+    pub(crate) fn could_follow(&self, key: ConnectionKey, conversation: ConversationId) -> bool {
+        self.holds(key) && self.connections[key.slot as usize].has_no_part_in(conversation)
     }
 
     /// Takes a seat away. A seat that is still resuming was not counted by its home, or its home's answer is on the way
@@ -281,7 +312,7 @@ impl EdgeCore {
             let Some(resident) = self.connections.get_mut(slot as usize) else { continue };
             if let Some(early) = &mut resident.early_joins {
                 early.push((conversation, after));
-            } else if !resident.rooms.contains(&conversation) {
+            } else if resident.has_no_part_in(conversation) {
                 let key = ConnectionKey { shard: self.shard, slot, tenant: resident.tenant };
                 let after = Some(after);
                 self.ask(Subscribe { conversation, user, key, wish: 0, after, command: None }, sink);
@@ -294,7 +325,9 @@ impl EdgeCore {
     fn unseat_leaver(&mut self, user: UserId, delivery: &Delivery, sink: &mut impl EdgeSink) {
         let conversation = delivery.conversation;
         for slot in self.people.get(&user).cloned().unwrap_or_default() {
-            let key = ConnectionKey { shard: self.shard, slot, tenant: self.connections[slot as usize].tenant };
+            let resident = &mut self.connections[slot as usize];
+            resident.declined.retain(|known| *known != conversation);
+            let key = ConnectionKey { shard: self.shard, slot, tenant: resident.tenant };
             let seat = self.rooms.get(&conversation).into_iter().flatten().find(|seat| seat.slot == slot);
             let Some(Seat { stage, .. }) = seat else { continue };
             if matches!(stage, Stage::Resuming(_)) {

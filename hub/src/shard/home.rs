@@ -47,6 +47,8 @@ pub(crate) struct HomeCore {
     ring: Ring,
     directory: Arc<Directory>,
     max_idle: usize,
+    /// Conversations of which the store could not tell what is above the committed records.
+    again: Vec<ConversationId>,
     /// `None` where there are no other nodes, ever.
     abroad: Option<Abroad>,
 }
@@ -55,16 +57,16 @@ impl HomeCore {
     /// A home without conversations; `view`: of the cluster it is part of, if there can be one.
     pub(crate) fn new(directory: Arc<Directory>, max_idle: usize, view: Option<View>) -> Self {
         let abroad = view.map(Abroad::new);
-        Self { conversations: HashMap::new(), ring: Ring::default(), directory, max_idle, abroad }
+        Self { conversations: HashMap::new(), ring: Ring::default(), directory, max_idle, again: Vec::new(), abroad }
     }
 
     /// Takes one input.
     pub(crate) fn input(&mut self, input: HomeInput, now: Timestamp, out: &mut Vec<HomeOutput>) {
         let id = input.conversation();
         match input {
-            HomeInput::Act { act, reply, here, .. } => {
+            HomeInput::Act { act, reply, way, .. } => {
                 let (target, tries, unsure) = (Target::Unread, 0, false);
-                self.enqueue(id, |look| Work::Act { act, target, reply, tries, here, unsure, look }, out);
+                self.enqueue(id, |look| Work::Act { act, target, reply, tries, way, unsure, look }, out);
             }
             HomeInput::Read { user, seq, reply, .. } => {
                 self.enqueue(id, |look| Work::Read { user, seq, reply, look }, out);
@@ -246,10 +248,18 @@ impl HomeCore {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         conversation.asking = Asking::Nothing;
         match result {
-            Ok(Loaded { state, missed }) => {
+            Ok(Loaded { state: None, missed }) => {
+                // More was missed than is read at once: these are told, and then it is loaded again.
+                conversation.behind = true;
+                for record in &missed {
+                    self.publish(record, out);
+                }
+                self.tell(id, &missed, out);
+            }
+            Ok(Loaded { state: Some(state), missed }) => {
                 conversation.committed = Some(state.head());
                 conversation.snapshot_at = state.head();
-                conversation.state = Some(state);
+                conversation.state = Some(*state);
                 conversation.whereabouts.doubt();
                 for record in &missed {
                     self.publish(record, out);
@@ -257,13 +267,7 @@ impl HomeCore {
                 // Perhaps they are this node's, and nobody else knows.
                 self.tell(id, &missed, out);
             }
-            Err(error) => {
-                tracing::error!(conversation.id = %id, %error, "a conversation could not be loaded");
-                let refusal = hubbub_domain::refusal::never_stored(&error);
-                for work in std::mem::take(&mut conversation.queue) {
-                    work.refuse(id, &refusal, out);
-                }
-            }
+            Err(error) => self.could_not_look(id, &error, out),
         }
     }
 

@@ -59,12 +59,15 @@ pub(crate) struct Local {
     ended: RefCell<VecDeque<SessionId>>,
     reading: Semaphore,
     rechecking: Semaphore,
+    recheck_wanted: Cell<bool>,
+    /// When the last whole round over all sockets began; before the first, when this shard did.
+    last_recheck: Cell<Timestamp>,
     tasks: TaskTracker,
 }
 
 impl Local {
     pub(crate) fn new(id: u8, shared: Arc<Shared>, services: Services) -> Rc<Self> {
-        let shards = shared.homes.len();
+        let (shards, now) = (shared.homes.len(), shared.clock.now());
         Rc::new(Self {
             id,
             shared,
@@ -80,6 +83,8 @@ impl Local {
             ended: RefCell::default(),
             reading: Semaphore::new(MAX_READING),
             rechecking: Semaphore::new(1),
+            recheck_wanted: Cell::new(false),
+            last_recheck: Cell::new(now),
             tasks: TaskTracker::new(),
         })
     }
@@ -152,9 +157,28 @@ impl Local {
         self.seats.borrow().iter().flatten().map(|(_, who)| *who).collect()
     }
 
-    /// Whether this socket follows the conversation, or has asked to.
-    pub(crate) fn follows(&self, key: ConnectionKey, conversation: ConversationId) -> bool {
-        self.edge.borrow().rooms_of(key).contains(&conversation)
+    /// Looks all sockets up from now on, or once more.
+    pub(crate) fn want_recheck(&self) {
+        self.recheck_wanted.set(true);
+    }
+
+    /// Whether a round over all sockets was asked for since the last one was begun.
+    pub(crate) fn wants_recheck(&self) -> bool {
+        self.recheck_wanted.take()
+    }
+
+    pub(crate) fn last_recheck(&self) -> Timestamp {
+        self.last_recheck.get()
+    }
+
+    /// A round over all sockets is done that began then.
+    pub(crate) fn rechecked(&self, began: Timestamp) {
+        self.last_recheck.set(began);
+    }
+
+    /// Whether this socket has no part in the conversation and has not given one up.
+    pub(crate) fn could_follow(&self, key: ConnectionKey, conversation: ConversationId) -> bool {
+        self.edge.borrow().could_follow(key, conversation)
     }
 
     pub(crate) fn arrive(&self, user: UserId) -> Arrival {
@@ -198,7 +222,7 @@ impl Local {
     }
 
     pub(crate) fn leave(&self, key: ConnectionKey, conversation: ConversationId) {
-        self.edge.borrow_mut().leave(key, conversation, &mut Sink { local: self });
+        self.edge.borrow_mut().decline(key, conversation, &mut Sink { local: self });
         self.turn.notify_one();
     }
 

@@ -22,8 +22,8 @@ mod world;
 use self::world::World;
 
 /// Seeds of one test run; each is a world of [`STEPS`] draws. Some seconds in all.
-const SEEDS: u64 = 300;
-const STEPS: usize = 1_500;
+const SEEDS: u64 = 500;
+const STEPS: usize = 700;
 
 /// Says which world it was that ended badly, however it ended.
 struct Witness(u64);
@@ -56,7 +56,7 @@ fn in_order_resumable_once_honest_members_only_whatever_comes_late() {
     };
     let count = seeds.clone().count() as u64;
     let events: u64 = seeds.map(|seed| live(seed).0).sum();
-    assert!(count == 1 || events > count * 50, "a checker that hears nothing is assumed broken: {events} events");
+    assert!(count == 1 || events > count * 20, "a checker that hears nothing is assumed broken: {events} events");
 }
 
 #[test]

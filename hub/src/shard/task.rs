@@ -34,9 +34,9 @@ use crate::message::{Control, EdgeInput, HomeInput, ReplyTo};
 const TURN: usize = 256;
 /// Sockets that one turn takes, however busy it is: a login must not wait for a quiet moment.
 const ADOPTIONS: usize = 16;
-/// Conversations that are loaded at once; the others wait here, each once. A reader's queue in the store has room for
-/// them all, so that a storm of logins is slow rather than refused.
-const MAX_LOADS: usize = 256;
+/// Conversations that all shards together load at once; the others wait here, each once. A reader's queue in the store
+/// has room for them and for others' reads, so that a storm of logins is slow rather than refused.
+const MAX_LOADS: usize = 512;
 /// Works that may be under way before commands wait: the store's queue is the next to fill.
 const MAX_WORKS: usize = 2_048;
 /// Inputs that may wait for another edge before commands wait.
@@ -148,7 +148,10 @@ impl ShardTask {
             Wake::Control(Control::Cluster { view, up }) => self.home.cluster_changed(view, up),
             Wake::Control(Control::CompareHeads) => self.home.compare_heads(),
             Wake::Control(Control::NodeLost(node)) => self.home.node_lost(node, &mut self.out),
-            Wake::Control(Control::Recheck) => self.local.spawn(recheck::run(Rc::clone(&self.local))),
+            Wake::Control(Control::Recheck) => {
+                self.local.want_recheck();
+                self.local.spawn(recheck::run(Rc::clone(&self.local)));
+            }
             Wake::Edges(batch) => self.hear(batch),
             Wake::Done(done) => self.done(done),
             Wake::Command(command) => self.home.input(command, self.local.now(), &mut self.out),
@@ -232,7 +235,7 @@ impl ShardTask {
     }
 
     fn load(&mut self, load: HomeWork) {
-        if self.loading < MAX_LOADS {
+        if self.loading < (MAX_LOADS / self.local.shared().homes.len()).max(1) {
             self.loading += 1;
             self.works.push(self.services.start(load));
         } else {

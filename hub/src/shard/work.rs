@@ -63,7 +63,7 @@ impl Services {
                 Done::Watched { conversation }
             }),
             HomeWork::CatchUp { conversation, after } => Box::pin(async move {
-                let result = this.read_all_above(conversation, after).await;
+                let result = this.store.log.read(conversation, Range::After(after), MAX_READ_RECORDS).await;
                 Done::CaughtUp { conversation, result }
             }),
             HomeWork::Forward { conversation, home, acts } => Box::pin(async move {
@@ -100,29 +100,12 @@ impl Services {
 
     async fn load(&self, conversation: ConversationId, since: Option<Sequence>) -> StoreResult<Loaded> {
         let state = self.conversations.load(conversation).await?;
-        let mut missed = Vec::new();
-        if let Some(mut after) = since {
-            while after < state.head() {
-                let page = self.read_above(conversation, after, state.head(), MAX_READ_RECORDS).await?;
-                after = page.last().map_or(state.head(), |record| record.sequence);
-                missed.extend(page);
-            }
-        }
-        Ok(Loaded { state, missed })
-    }
-
-    /// Every record above `after`, as far as they follow each other.
-    async fn read_all_above(&self, conversation: ConversationId, mut after: Sequence) -> StoreResult<Vec<Record>> {
-        let mut all = Vec::new();
-        loop {
-            let page = self.store.log.read(conversation, Range::After(after), MAX_READ_RECORDS).await?;
-            let whole = page.len() >= MAX_READ_RECORDS;
-            after = page.last().map_or(after, |record| record.sequence);
-            all.extend(page);
-            if !whole {
-                return Ok(all);
-            }
-        }
+        let Some(since) = since.filter(|since| *since < state.head()) else {
+            return Ok(Loaded { state: Some(Box::new(state)), missed: Vec::new() });
+        };
+        let missed = self.read_above(conversation, since, state.head(), MAX_READ_RECORDS).await?;
+        let whole = missed.last().is_some_and(|last| last.sequence == state.head());
+        Ok(Loaded { state: whole.then(|| Box::new(state)), missed })
     }
 
     /// Records above `after`, no higher than `head`: at least one, at most `limit`.

@@ -17,16 +17,19 @@ use hubbub_domain::cluster::{Told, View, Word};
 use hubbub_domain::conversation::{Act, evolve};
 use hubbub_domain::conversations::Stored;
 use hubbub_protocol::frame::server::MessageRead;
-use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, ErrorCode, NodeId, Record, Sequence, UserId};
+use hubbub_protocol::{
+    ClientMessageId, ConversationId, ErrorBody, ErrorCode, NodeId, Record, Sequence, Timestamp, UserId,
+};
 use hubbub_storage::bus::Topic;
 use hubbub_storage::error::StoreError;
+use hubbub_storage::log::MAX_READ_RECORDS;
 
 use super::batch::payload_bytes;
 use super::conversation::{Asking, Conversation, Target, Watch, Work};
 use super::presence::{PRESENCE_MAX_MEMBERS, Whereabouts};
 use super::{HomeCore, HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
-use crate::message::{Class, EdgeInput};
+use crate::message::{Class, EdgeInput, Way};
 
 /// Acts forwarded together.
 const MAX_FORWARDED_ACTS: usize = 128;
@@ -87,7 +90,8 @@ impl HomeCore {
     }
 
     /// One second went by: looks at some of what is watched, and stops watching what nobody follows.
-    pub(crate) fn look_around(&mut self, now: hubbub_protocol::Timestamp, out: &mut Vec<HomeOutput>) {
+    pub(crate) fn look_around(&mut self, now: Timestamp, out: &mut Vec<HomeOutput>) {
+        self.ask_again(now, out);
         let Some(abroad) = &mut self.abroad else { return };
         let every = if abroad.up { COMPARE_EVERY } else { COMPARE_EVERY_DEAF };
         let due = abroad.watched.len().div_ceil(every).max(abroad.hurry).min(MAX_COMPARED);
@@ -142,7 +146,7 @@ impl HomeCore {
             self.catch_up(id, out);
             return true;
         }
-        let forwards = matches!(conversation.queue.front(), Some(Work::Act { here: false, .. }));
+        let forwards = matches!(conversation.queue.front(), Some(Work::Act { way: Way::Home, .. }));
         if let Some(home) = abroad.view.other_home(id).filter(|_| forwards) {
             self.forward(id, home, out);
             return true;
@@ -199,20 +203,46 @@ impl HomeCore {
                     // It may be another by now.
                     *target = Target::Unread;
                 }
+                // A whole page: there may be more.
+                conversation.behind |= records.len() >= MAX_READ_RECORDS;
                 // This home's own, after all? Then nobody else knows who joined by it.
                 let own =
                     conversation.untold.take_if(|head| records.iter().any(|record| record.sequence == head.next()));
-                self.take_in(id, records.clone(), out);
                 if own.is_some() {
                     self.tell(id, &records, out);
                 }
+                self.take_in(id, records, out);
             }
-            Err(error) => {
-                tracing::warn!(conversation.id = %id, %error, "could not look for what other nodes committed");
-                let refusal = hubbub_domain::refusal::never_stored(&error);
-                for work in std::mem::take(&mut conversation.queue) {
-                    work.refuse(id, &refusal, out);
-                }
+            Err(error) => self.could_not_look(id, &error, out),
+        }
+    }
+
+    /// The store did not tell the state, or what is above it. If it is only busy, what waits for that goes on waiting, else
+    /// it is refused. For those who follow, it is asked again at the next tick.
+    pub(super) fn could_not_look(&mut self, id: ConversationId, error: &StoreError, out: &mut Vec<HomeOutput>) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        // Nothing was seen, so nothing may be refused on account of it.
+        conversation.looks = conversation.looks.wrapping_sub(1);
+        if *error != StoreError::Overloaded {
+            tracing::warn!(conversation.id = %id, %error, "a conversation could not be read");
+            let refusal = hubbub_domain::refusal::never_stored(error);
+            for work in std::mem::take(&mut conversation.queue) {
+                work.refuse(id, &refusal, out);
+            }
+        }
+        let can_mend = !matches!(error, StoreError::Damaged(_) | StoreError::Stopped(_));
+        if can_mend && !conversation.is_idle() {
+            (conversation.behind, conversation.asking) = (true, Asking::Later);
+            self.again.push(id);
+        }
+    }
+
+    /// One second went by: the store is asked again what it could not tell.
+    pub(super) fn ask_again(&mut self, now: Timestamp, out: &mut Vec<HomeOutput>) {
+        for id in std::mem::take(&mut self.again) {
+            if let Some(conversation) = self.conversations.get_mut(&id) {
+                conversation.asking = Asking::Nothing;
+                self.pump(id, now, out);
             }
         }
     }
@@ -303,19 +333,19 @@ impl HomeCore {
     fn forward(&mut self, id: ConversationId, home: NodeId, out: &mut Vec<HomeOutput>) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let (mut works, mut acts, mut bytes): (Vec<Work>, Vec<Act>, usize) = (Vec::new(), Vec::new(), 0);
-        while let Some(Work::Act { act, here: false, .. }) = conversation.queue.front() {
+        while let Some(Work::Act { act, way: Way::Home, .. }) = conversation.queue.front() {
             bytes += payload_bytes(act);
             if acts.len() == MAX_FORWARDED_ACTS || (bytes > MAX_FORWARDED_BYTES && !acts.is_empty()) {
                 break;
             }
-            let Some(Work::Act { mut act, target, reply, tries, here, unsure, look }) = conversation.queue.pop_front()
+            let Some(Work::Act { mut act, target, reply, tries, way, unsure, look }) = conversation.queue.pop_front()
             else {
                 break;
             };
             // What has no id of its client's gets one, so that two who carry it out store it once.
             act.client_message_id.get_or_insert_with(ClientMessageId::generate);
             acts.push((*act).clone());
-            works.push(Work::Act { act, target, reply, tries, here, unsure, look });
+            works.push(Work::Act { act, target, reply, tries, way, unsure, look });
         }
         conversation.forwarded = Some(works);
         out.push(HomeOutput::Work(HomeWork::Forward { conversation: id, home, acts }));
@@ -343,7 +373,7 @@ impl HomeCore {
                 // It stops, or does not answer: they are decided here. In the second case it may do them all the same.
                 none => {
                     let unsure = unsure || none.is_none();
-                    left.push(Work::Act { act, target, reply, tries, here: true, unsure, look });
+                    left.push(Work::Act { act, target, reply, tries, way: Way::Here, unsure, look });
                 }
             }
         }

@@ -14,7 +14,7 @@ use super::batch::{Batch, Decided, payload_bytes};
 use super::conversation::{Target, Work, honest};
 use super::{AppendFailure, HomeCore, HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
-use crate::message::{Delivery, EdgeInput, ReplyTo};
+use crate::message::{Delivery, EdgeInput, ReplyTo, Way};
 use crate::metrics;
 
 /// How often an act is decided anew before its sender is asked to try later.
@@ -36,17 +36,23 @@ impl HomeCore {
             if unread || !batch.has_room_for(act, bytes) {
                 break;
             }
-            let Some(Work::Act { act, target, reply, tries, here, unsure, look: asked }) =
+            let Some(Work::Act { act, target, reply, tries, way, unsure, look: asked }) =
                 conversation.queue.pop_front()
             else {
                 break;
             };
+            if matches!(way, Way::Until(end) if now > end) {
+                // Whoever forwarded it decides it, or has decided it, by itself.
+                let late = ErrorBody::new(ErrorCode::Draining, "it came too late to be decided here");
+                out.push(HomeOutput::Reply { to: reply, result: Err(late) });
+                continue;
+            }
             let context = Context { now, target: target.record() };
             let decided = decide(state, &act, &context);
             if in_cluster && asked == look && decided.as_ref().map_or(true, Vec::is_empty) {
                 // What it rests on may be old: another node may have changed it before this act was sent.
                 conversation.behind = true;
-                conversation.queue.push_front(Work::Act { act, target, reply, tries, here, unsure, look: asked });
+                conversation.queue.push_front(Work::Act { act, target, reply, tries, way, unsure, look: asked });
                 break;
             }
             let refusal = match decided {
@@ -61,7 +67,7 @@ impl HomeCore {
                         act,
                         reply,
                         tries,
-                        here,
+                        way,
                         unsure,
                         first_record,
                         records: count,
@@ -76,7 +82,7 @@ impl HomeCore {
             } else {
                 // It may rest on what this batch changes: told once that is stored (HONEST).
                 let (first_record, refusal) = (batch.records.len(), Some(refusal));
-                batch.acts.push(Decided { act, reply, tries, here, unsure, first_record, records: 0, refusal });
+                batch.acts.push(Decided { act, reply, tries, way, unsure, first_record, records: 0, refusal });
             }
         }
         if batch.records.is_empty() {
@@ -230,7 +236,7 @@ impl HomeCore {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         conversation.state = None;
         for decided in batch.acts.into_iter().rev() {
-            let Decided { act, reply, tries, here, unsure, first_record, records, refusal: _ } = decided;
+            let Decided { act, reply, tries, way, unsure, first_record, records, refusal: _ } = decided;
             let stored = known.iter().find(|(place, _)| (first_record..first_record + records).contains(place));
             if let Some((_, first)) = stored {
                 let first = *first;
@@ -242,7 +248,7 @@ impl HomeCore {
             } else {
                 // Its target may have changed too: it is read again.
                 let (target, look) = (Target::Unread, conversation.looks);
-                conversation.queue.push_front(Work::Act { act, target, reply, tries: tries + 1, here, unsure, look });
+                conversation.queue.push_front(Work::Act { act, target, reply, tries: tries + 1, way, unsure, look });
             }
         }
     }

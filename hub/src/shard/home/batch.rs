@@ -4,7 +4,7 @@ use hubbub_domain::conversation::{Act, Command};
 use hubbub_protocol::{ErrorBody, Sequence};
 use hubbub_storage::log::{MAX_APPEND_RECORDS, NewRecord};
 
-use crate::message::ReplyTo;
+use crate::message::{ReplyTo, Way};
 
 /// Records of one act that joins nobody: handing a group on changes two ranks.
 const MOST_RECORDS: usize = 2;
@@ -22,7 +22,7 @@ pub(super) struct Decided {
     pub(super) act: Box<Act>,
     pub(super) reply: ReplyTo,
     pub(super) tries: u8,
-    pub(super) here: bool,
+    pub(super) way: Way,
     pub(super) unsure: bool,
     pub(super) first_record: usize,
     pub(super) records: usize,

@@ -10,7 +10,7 @@ use super::HomeOutput;
 use super::batch::Batch;
 use super::presence::Whereabouts;
 use crate::frame::SharedFrame;
-use crate::message::{Answer, Class, EdgeInput, ReplyTo, Subscribe, Subscribed};
+use crate::message::{Answer, Class, EdgeInput, ReplyTo, Subscribe, Subscribed, Way};
 
 /// One conversation at home.
 #[derive(Default)]
@@ -55,7 +55,7 @@ pub(crate) enum Work {
         target: Target,
         reply: ReplyTo,
         tries: u8,
-        here: bool,
+        way: Way,
         /// Another node was asked to do it and has not answered: it may still.
         unsure: bool,
         look: u32,
@@ -83,6 +83,8 @@ pub(crate) enum Asking {
     Target,
     /// The records above the committed ones.
     Above,
+    /// Again, at the next tick: it could not tell.
+    Later,
 }
 
 /// Whether a conversation's topic is watched.

@@ -94,8 +94,9 @@ pub(crate) enum Done {
 /// A state as it was loaded.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    pub(crate) state: ConversationState,
-    /// The records above `since`, without a hole up to the state's head.
+    /// `None`: more records are missing than were read.
+    pub(crate) state: Option<Box<ConversationState>>,
+    /// The records above `since`, without a hole, up to the state's head if that is here.
     pub(crate) missed: Vec<Record>,
 }
 

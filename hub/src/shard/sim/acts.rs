@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::said::{Asked, Ended, Said};
 use super::world::{World, id};
-use crate::message::{HomeInput, OpenCount, ReplyTo};
+use crate::message::{HomeInput, OpenCount, ReplyTo, Way};
 
 impl World {
     /// Most worlds have something to talk about from the start.
@@ -77,7 +77,7 @@ impl World {
             let node = self.some_node();
             let (answer, answered) = oneshot::channel();
             let reply = ReplyTo::Caller { answer, open: OpenCount::new(&self.open) };
-            let input = HomeInput::Act { conversation, act: Box::new(said.act()), reply, here: false };
+            let input = HomeInput::Act { conversation, act: Box::new(said.act()), reply, way: Way::Home };
             self.ask_home(node, input);
             self.asked.push(Asked { said: said.clone(), answer: answered });
         }

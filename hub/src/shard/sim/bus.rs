@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::node::{Taken, Underway};
 use super::world::{Fault, SHARDS, World};
-use crate::message::{Control, HomeInput, OpenCount, ReplyTo};
+use crate::message::{Control, HomeInput, OpenCount, ReplyTo, Way};
 use crate::shard::home::Done;
 use crate::shared::home_of;
 
@@ -146,7 +146,7 @@ impl World {
         let id = node.id;
         node.next_beat = now + HELLO_EVERY_MS;
         let gone = node.nodes.tick(now);
-        self.say(id, Topic::Cluster, &Word::Hello { homes: true });
+        self.say(id, Topic::Cluster, &Word::Hello { homes: true, clock: 0 });
         for gone in gone {
             self.lost(place, gone);
         }
@@ -176,9 +176,9 @@ impl World {
     fn hear(&mut self, place: usize, from: NodeId, topic: Topic, word: Word) {
         match (topic, word) {
             (Topic::Conversation(conversation), word) => self.tell_home(place, conversation, from, word),
-            (Topic::Cluster, Word::Hello { homes }) => {
+            (Topic::Cluster, Word::Hello { homes, .. }) => {
                 let now = self.time;
-                if self.nodes[place].nodes.hello(from, homes, now) {
+                if self.nodes[place].nodes.hello(from, homes, now, now) {
                     self.tell_shards(place, || Control::CompareHeads);
                 }
                 self.tell_view(place);
@@ -196,7 +196,7 @@ impl World {
                     self.tell_home(place, conversation_id, from, Word::Joined { conversation_id, first, user_ids });
                 }
             }
-            (Topic::Node(_), Word::Forward { number, conversation_id, acts }) => {
+            (Topic::Node(_), Word::Forward { number, conversation_id, acts, .. }) => {
                 self.take_forward(place, from, number, conversation_id, acts);
             }
             (Topic::Node(_), Word::Answers { number, results }) => {
@@ -220,7 +220,7 @@ impl World {
             assert!(act.client_message_id.is_some(), "ONCE: seed {}: a forwarded act has no id", self.seed);
             let (answer, answered) = oneshot::channel();
             let reply = ReplyTo::Caller { answer, open: OpenCount::new(&self.open) };
-            let input = HomeInput::Act { conversation, act: Box::new(act), reply, here: true };
+            let input = HomeInput::Act { conversation, act: Box::new(act), reply, way: Way::Here };
             self.nodes[place].to_homes[home_of(conversation, SHARDS)].push_back(input);
             open.push(answered);
         }

@@ -134,7 +134,11 @@ impl World {
                 let (id, number) = (node.id, node.next_number);
                 node.next_number += 1;
                 node.pending.insert(number, (conversation, home));
-                self.say(id, Topic::Node(home), &Word::Forward { number, conversation_id: conversation, acts });
+                self.say(
+                    id,
+                    Topic::Node(home),
+                    &Word::Forward { number, clock: 0, conversation_id: conversation, acts },
+                );
                 None
             }
             other => Some(self.start(other)),

@@ -195,7 +195,7 @@ impl World {
         let crowded = self.waiting().len() > CROWDED;
         match if crowded { usize::MAX } else { self.draw(80) } {
             0 | 1 => self.somebody_comes(),
-            2 => self.somebody_goes(),
+            2 | 24 => self.somebody_goes(),
             3 | 4 => self.somebody_resumes(),
             5..=12 => self.somebody_acts(),
             13 | 14 => self.somebody_repeats(),
