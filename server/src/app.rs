@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use futures_util::future::BoxFuture;
 use hubbub_domain::accounts::Accounts;
+use hubbub_domain::cluster::Word;
 use hubbub_domain::conversations::Conversations;
 use hubbub_domain::sessions::{Logins, Sessions};
 use hubbub_domain::tokens::{KeyRing, Verifier};
@@ -20,7 +21,7 @@ use hubbub_rest::cluster::Cluster;
 use hubbub_rest::port::HubPort;
 use hubbub_rest::vitals::Vitals;
 use hubbub_rest::{RestState, Services};
-use hubbub_storage::bus::{BusEvent, ClusterBus, OpenBus};
+use hubbub_storage::bus::{BusEvent, ClusterBus, OpenBus, Topic};
 use hubbub_storage::clock::{Clock, SystemClock};
 use hubbub_storage::error::{Reason, StoreError};
 use hubbub_storage::store::Store;
@@ -29,7 +30,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cluster_port::{ClusterPort, OverBus};
+use crate::cluster_port::{self, ClusterPort, OverBus};
 use crate::config::{Config, CookieSecure, Role};
 use crate::http_door::{AxumDoor, Deadlines};
 use crate::hub_port::LocalHub;
@@ -139,7 +140,7 @@ impl App {
             app.spawn_until_stopping(following.follow());
         }
         if let Some(events) = parts.unheard {
-            app.spawn_until_stopping(overhear(events));
+            app.spawn_until_stopping(overhear(events, Arc::clone(&app.bus)));
         }
         app.tasks.close();
         Ok(app)
@@ -302,12 +303,14 @@ async fn take_in(numbers: Numbers) {
 }
 
 /// Takes what is heard where there are no sockets to tell, so that the bus need not call this process too slow.
-async fn overhear(mut events: mpsc::Receiver<BusEvent>) {
+async fn overhear(mut events: mpsc::Receiver<BusEvent>, bus: Arc<dyn ClusterBus>) {
     while let Some(event) = events.recv().await {
         match event {
             BusEvent::Up => tracing::info!("the bus carries"),
             BusEvent::Down => tracing::warn!("the bus carries nothing: others find what happens here by looking"),
-            BusEvent::Heard { .. } | BusEvent::Missed => {}
+            // What was done here meanwhile, such as the end of a session, nobody heard of (MEMBERS-ONLY).
+            BusEvent::Missed => cluster_port::say(bus.as_ref(), Topic::Cluster, &Word::Unheard),
+            BusEvent::Heard { .. } => {}
         }
     }
 }

@@ -33,7 +33,7 @@ impl ClusterPort {
 }
 
 /// Says a word, if there is anybody to hear it.
-fn say(bus: &dyn ClusterBus, topic: Topic, word: &Word) {
+pub(crate) fn say(bus: &dyn ClusterBus, topic: Topic, word: &Word) {
     if bus.is_alone() {
         return;
     }

@@ -22,6 +22,8 @@ use crate::shared::{Shared, home_of};
 
 /// Forwards of other nodes that are worked on. Full: they are not taken, and their senders decide by themselves.
 const MAX_TAKEN: usize = 4_096;
+/// How often others are told at the most that they may have missed something, in hellos, unless it is known.
+const UNHEARD_EVERY: u64 = 5;
 /// How often the sockets' sessions are looked up while the bus is down, in hellos: who would be told of their end?
 const RECHECK_EVERY: u64 = 2;
 
@@ -38,13 +40,25 @@ pub(crate) struct ClusterTask {
     /// One of them was to hear who joined.
     recheck: bool,
     beats: u64,
+    said_unheard: u64,
     last_beat: u64,
 }
 
 impl ClusterTask {
     pub(crate) fn new(shared: Arc<Shared>, tasks: TaskTracker) -> Self {
         let (taken, overrun) = (Arc::new(Semaphore::new(MAX_TAKEN)), vec![false; shared.homes.len()]);
-        Self { shared, tasks, taken, told: None, unheard: false, overrun, recheck: false, beats: 0, last_beat: 0 }
+        Self {
+            shared,
+            tasks,
+            taken,
+            told: None,
+            unheard: false,
+            overrun,
+            recheck: false,
+            beats: 0,
+            said_unheard: 0,
+            last_beat: 0,
+        }
     }
 
     /// Runs until the hub stops.
@@ -106,9 +120,8 @@ impl ClusterTask {
                 tracing::info!("the bus between nodes carries");
                 cluster.nodes().set_up(true, cluster.now());
                 self.tell_view().await;
-                if std::mem::take(&mut self.unheard) {
-                    // Nobody else knows that they missed something.
-                    cluster.say(Topic::Cluster, &Word::Unheard);
+                if self.unheard {
+                    self.say_unheard();
                 }
             }
             BusEvent::Down => {
@@ -121,9 +134,9 @@ impl ClusterTask {
             }
             BusEvent::Missed => {
                 metrics::missed();
-                if std::mem::take(&mut self.unheard) {
-                    // It went down and came up in between: nobody else knows that they missed something.
-                    cluster.say(Topic::Cluster, &Word::Unheard);
+                // What is missed here may be what was said here, and then nobody else knows of it.
+                if self.unheard || self.beats > self.said_unheard + UNHEARD_EVERY {
+                    self.say_unheard();
                 }
                 self.ask_the_store().await;
             }
@@ -203,6 +216,12 @@ impl ClusterTask {
         self.tell_shards(|| Control::NodeLost(node)).await;
         // What it committed last, it may not have said; nor who joined by it.
         self.ask_the_store().await;
+    }
+
+    /// Tells the others that they may have missed what this node did: nobody else knows.
+    fn say_unheard(&mut self) {
+        (self.unheard, self.said_unheard) = (false, self.beats);
+        self.shared.cluster.say(Topic::Cluster, &Word::Unheard);
     }
 
     /// Something was committed of which this node was not told.

@@ -53,11 +53,13 @@ impl Drops {
         since.oldest = since.oldest.max(age);
     }
 
-    /// Logs them if there are any, and the last time is long enough ago.
-    pub(super) fn log(&self) {
+    /// Logs them if there are any, and the last time is long enough ago. True if one of them may have been a word of this
+    /// cluster's: then something was missed, here or by the others.
+    #[must_use]
+    pub(super) fn log(&self) -> bool {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if since.counts.is_empty() || since.logged.is_some_and(|logged| logged.elapsed() < LOG_EVERY) {
-            return;
+            return false;
         }
         let dropped = std::mem::take(&mut *since);
         since.logged = Some(Instant::now());
@@ -77,5 +79,7 @@ impl Drops {
                 "somebody without this cluster's secret speaks on its channels: compare secrets and prefixes"
             );
         }
+        let missed = [("in", "old"), ("in", "crowded"), ("out", "full")];
+        missed.iter().any(|drop| dropped.counts.contains_key(drop))
     }
 }

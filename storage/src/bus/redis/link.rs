@@ -237,7 +237,9 @@ async fn live(shared: &Shared, link: &Link) -> Result<(), Broken> {
             tracing::info!("the bus is up");
         }
         shared.ear().settle();
-        shared.drops.log();
+        if shared.drops.log() {
+            shared.ear().missed();
+        }
     }
 }
 
