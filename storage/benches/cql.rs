@@ -74,8 +74,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
 
 async fn bench(options: Options) -> Result<(), Box<dyn Error>> {
     let keyspace = format!("hubbub_bench_{}", options.replication);
-    let config =
-        CqlConfig { replication: Some(options.replication), ..CqlConfig::at(options.nodes.clone(), keyspace) };
+    let config = CqlConfig { replication: Some(options.replication), ..CqlConfig::at(options.nodes.clone(), keyspace) };
     let mut stores = Vec::new();
     for _ in 0..options.racers {
         stores.push(open(&config).await?);

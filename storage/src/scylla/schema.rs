@@ -12,31 +12,22 @@
 //! by itself. The first conditional write is also the probe: where those are refused, nothing here would be safe. A form,
 //! once released, never changes: what is new is one more entry in [`FORMS`].
 
+mod meta;
+
 use std::collections::HashSet;
-use std::time::Duration;
 
 use scylla::errors::{DbError, ExecutionError};
-use scylla::statement::prepared::PreparedStatement;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::meta::Meta;
 use super::config::CqlConfig;
 use super::error::OpenError;
-use super::log::partition::Sight;
-use super::outcome::{Answer, Failure};
-use super::session::{Cluster, Reading, server_error, server_refused};
-use super::value::Value;
+use super::outcome::Answer;
+use super::session::{Cluster, server_error};
 use crate::error::Reason;
 use crate::families;
 use crate::records::FamilyDef;
-
-/// How long the lock lasts without being renewed: longer than one table takes.
-const LOCK: Duration = Duration::from_secs(60);
-/// How long to wait for somebody else's.
-const WAIT: Duration = Duration::from_secs(120);
-/// Tries of a conditional write whose outcome is unknown.
-const TRIES: usize = 5;
 
 /// A table: name, columns, order and what else.
 struct Table {
@@ -62,7 +53,9 @@ const FAMILY_COLUMNS: &str =
 const META_COLUMNS: &str = "name text PRIMARY KEY, number bigint, holder uuid";
 
 /// The newest form.
-const NEWEST: i64 = FORMS.len() as i64;
+fn newest() -> i64 {
+    i64::try_from(FORMS.len()).unwrap_or(i64::MAX)
+}
 
 /// A family's table.
 pub(super) fn table(family: &FamilyDef) -> String {
@@ -115,7 +108,7 @@ pub(super) async fn open(cluster: &Cluster, config: &CqlConfig) -> Result<Keyspa
     }
     let meta = Meta::prepare(&schema).await?;
     let bucket_size = meta.settle_bucket_size().await?;
-    if meta.form().await? < NEWEST || !schema.all(&tables) {
+    if meta.form().await? < newest() || !families::ALL.iter().all(|family| tables.contains(&table(family))) {
         meta.lock().await?;
         let made = schema.make_tables(&meta, &mut tables).await;
         meta.unlock().await;
@@ -192,10 +185,6 @@ impl Schema<'_> {
         Ok(answer.rows().filter_map(|row| row.text("table_name").map(str::to_owned)).collect())
     }
 
-    fn all(&self, tables: &HashSet<String>) -> bool {
-        families::ALL.iter().all(|family| tables.contains(&table(family)))
-    }
-
     async fn make_keyspace(&self) -> Result<(), OpenError> {
         let keyspace = &self.config.keyspace;
         let there = format!("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = '{keyspace}'");
@@ -244,9 +233,9 @@ impl Schema<'_> {
             let (keyspace, options) = (&self.config.keyspace, self.server.table_options());
             self.run(&format!("CREATE TABLE IF NOT EXISTS {keyspace}.{name} ({columns}){options}")).await?;
         }
-        if form < NEWEST {
+        if form < newest() {
             meta.set_form(form).await?;
-            tracing::info!(keyspace = self.config.keyspace, form = NEWEST, "brought the keyspace to a newer form");
+            tracing::info!(keyspace = self.config.keyspace, form = newest(), "brought the keyspace to a newer form");
         }
         Ok(())
     }
@@ -271,146 +260,6 @@ fn meta_id(keyspace: &str) -> Uuid {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
-}
-
-/// The table that says what the keyspace is.
-struct Meta<'a> {
-    cluster: &'a Cluster,
-    config: &'a CqlConfig,
-    holder: Uuid,
-    get: Reading,
-    put: PreparedStatement,
-    set: PreparedStatement,
-    lock: PreparedStatement,
-    renew: PreparedStatement,
-    unlock: PreparedStatement,
-}
-
-impl<'a> Meta<'a> {
-    async fn prepare(schema: &Schema<'a>) -> Result<Self, OpenError> {
-        let (cluster, config) = (schema.cluster, schema.config);
-        let table = format!("{}.meta", config.keyspace);
-        let ttl = LOCK.as_secs();
-        let lock = "name = 'lock'";
-        let write = async |cql: String| {
-            cluster.prepare_write(&cql).await.map_err(|error| match server_refused(&error) {
-                Some(DbError::Unauthorized) => OpenError::Forbidden(Reason::new(error), config.keyspace.clone()),
-                Some(DbError::Invalid) => Self::no_conditions(config, Reason::new(error)),
-                _ => OpenError::Refused { what: cql.clone(), reason: Reason::new(error) },
-            })
-        };
-        let get = format!("SELECT number, holder FROM {table} WHERE name = ?");
-        let reading = cluster.prepare_read(&get).await;
-        Ok(Self {
-            holder: Uuid::new_v4(),
-            get: reading.map_err(|error| OpenError::Refused { what: get, reason: Reason::new(error) })?,
-            put: write(format!("INSERT INTO {table} (name, number) VALUES (?, ?) IF NOT EXISTS")).await?,
-            set: write(format!("UPDATE {table} SET number = ? WHERE name = 'form' IF number = ?")).await?,
-            lock: write(format!("INSERT INTO {table} (name, holder) VALUES ('lock', ?) IF NOT EXISTS USING TTL {ttl}"))
-                .await?,
-            renew: write(format!("UPDATE {table} USING TTL {ttl} SET holder = ? WHERE {lock} IF holder = ?")).await?,
-            unlock: write(format!("DELETE FROM {table} WHERE {lock} IF holder = ?")).await?,
-            cluster,
-            config,
-        })
-    }
-
-    fn no_conditions(config: &CqlConfig, reason: Reason) -> OpenError {
-        OpenError::NoConditionalWrites { keyspace: config.keyspace.clone(), reason }
-    }
-
-    /// A conditional write that is the same when done twice.
-    async fn write(&self, statement: &PreparedStatement, values: &[Value<'_>]) -> Result<(), OpenError> {
-        let mut last = None;
-        for _ in 0..TRIES {
-            match self.cluster.write("schema", statement, values).await {
-                Ok(_) => return Ok(()),
-                Err(Failure::NotDone(reason) | Failure::Unknown(reason)) => last = Some(reason),
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        let reason = last.unwrap_or_else(|| Reason::new("it did not answer"));
-        let words = reason.to_string();
-        if words.contains("LWT")
-            || words.contains("ightweight")
-            || words.contains("onditional")
-            || words.contains("ablets")
-        {
-            return Err(Self::no_conditions(self.config, reason));
-        }
-        Err(OpenError::Refused { what: statement.get_statement().to_owned(), reason })
-    }
-
-    async fn row(&self, name: &str) -> Result<(Option<i64>, Option<Uuid>), OpenError> {
-        let mut found = (None, None);
-        let values = [name.into()];
-        let read = self.cluster.read(&self.get, Sight::Serial, &values, |page| {
-            if let Some(row) = page.first() {
-                found = (row.number("number"), row.uuid("holder"));
-            }
-        });
-        read.await.map_err(|reason| OpenError::Refused { what: format!("SELECT {name} FROM meta"), reason })?;
-        Ok(found)
-    }
-
-    /// The size of buckets, settled for ever by whoever comes first. The first conditional write of all.
-    async fn settle_bucket_size(&self) -> Result<u32, OpenError> {
-        let found = match self.row("bucket_size").await?.0 {
-            Some(found) => found,
-            None => {
-                self.write(&self.put, &["bucket_size".into(), i64::from(self.config.bucket_size).into()]).await?;
-                self.row("bucket_size").await?.0.unwrap_or_default()
-            }
-        };
-        let size = u32::try_from(found).ok().filter(|size| *size > 0);
-        size.ok_or_else(|| OpenError::Refused {
-            what: "the keyspace's bucket size".to_owned(),
-            reason: Reason::new(format_args!("it is {found}")),
-        })
-    }
-
-    /// The form that the keyspace has; one that is too new is refused.
-    async fn form(&self) -> Result<i64, OpenError> {
-        let found = self.row("form").await?.0.unwrap_or_default();
-        if found > NEWEST {
-            return Err(OpenError::Newer { keyspace: self.config.keyspace.clone(), found, supported: NEWEST });
-        }
-        Ok(found)
-    }
-
-    async fn set_form(&self, from: i64) -> Result<(), OpenError> {
-        self.write(&self.put, &["form".into(), NEWEST.into()]).await?;
-        self.write(&self.set, &[NEWEST.into(), from.into()]).await
-    }
-
-    async fn lock(&self) -> Result<(), OpenError> {
-        let until = Instant::now() + WAIT;
-        loop {
-            self.write(&self.lock, &[self.holder.into()]).await?;
-            if self.row("lock").await?.1 == Some(self.holder) {
-                return Ok(());
-            }
-            if Instant::now() >= until {
-                return Err(OpenError::Locked { keyspace: self.config.keyspace.clone(), seconds: LOCK.as_secs() });
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
-    }
-
-    async fn renew(&self) -> Result<(), OpenError> {
-        self.write(&self.renew, &[self.holder.into(), self.holder.into()]).await?;
-        if self.row("lock").await?.1 == Some(self.holder) {
-            return Ok(());
-        }
-        Err(OpenError::Locked { keyspace: self.config.keyspace.clone(), seconds: LOCK.as_secs() })
-    }
-
-    /// If it fails, the lock ends by itself.
-    async fn unlock(&self) {
-        if let Err(error) = self.write(&self.unlock, &[self.holder.into()]).await {
-            tracing::debug!(%error, "the lock on the tables ends by itself");
-        }
-    }
 }
 
 #[cfg(test)]

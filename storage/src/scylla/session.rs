@@ -42,7 +42,7 @@ const DEAD: Duration = Duration::from_secs(3);
 const SLOW_QUORUM: Duration = Duration::from_millis(500);
 const SLOW_SERIAL: Duration = Duration::from_millis(1500);
 /// Making a table on a busy cluster takes this long at most.
-const SCHEMA_TIMEOUT: Duration = Duration::from_secs(60);
+const SCHEMA_TIMEOUT: Duration = Duration::from_mins(1);
 /// Rows in one page of an answer.
 const PAGE_ROWS: i32 = 500;
 

@@ -8,7 +8,8 @@ mod faulty;
 mod memory;
 #[cfg(test)]
 mod model;
-#[cfg(all(test, feature = "cql"))]
+#[cfg(test)]
+#[cfg(feature = "cql")]
 mod scylla;
 #[cfg(test)]
 mod sqlite;

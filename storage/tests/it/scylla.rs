@@ -45,7 +45,9 @@ fn server() -> Option<String> {
     let server = std::env::var(SERVER).ok().filter(|server| !server.is_empty());
     if server.is_none() {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{SERVER} names no CQL server");
-        SKIPPED.call_once(|| say(&format!("SKIPPED: every test of the CQL store, as {SERVER} names no server (host:port)")));
+        SKIPPED.call_once(|| {
+            say(&format!("SKIPPED: every test of the CQL store, as {SERVER} names no server (host:port)"));
+        });
     }
     server
 }

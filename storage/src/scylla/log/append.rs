@@ -32,7 +32,7 @@ use super::super::metrics;
 use super::super::outcome::Failure;
 use super::base::{After, Core, Pauses, unavailable};
 use super::buckets::LAST;
-use super::partition::{ActKey, Batch, Cas, Partitions, Sight};
+use super::partition::{ActKey, Batch, Bucket, Cas, Partitions, Sight};
 use super::plan::Plan;
 use crate::error::{Reason, StoreError, StoreResult};
 use crate::log::{Append, Appended};
@@ -148,7 +148,7 @@ impl<P: Partitions> Core<P> {
         }
         let Some(erasures) = self.prepare_recalls(plan, ends, after).await? else { return Ok(Place::Nowhere) };
         Ok(Place::Here(Batch {
-            bucket: self.bucket(id, bucket),
+            bucket: Bucket::new(id, bucket),
             expected: if begins { None } else { Some(expected) },
             head: plan.last,
             append: plan.append,
@@ -162,7 +162,7 @@ impl<P: Partitions> Core<P> {
     async fn ended(&self, plan: &Plan) -> Result<bool, Reason> {
         let bucket = self.buckets.after(plan.expected);
         for before in (bucket.saturating_sub(self.buckets.window()).max(0)..bucket).rev() {
-            if let Some(head) = self.partitions.head(self.bucket(plan.id, before), Sight::Serial).await? {
+            if let Some(head) = self.partitions.head(Bucket::new(plan.id, before), Sight::Serial).await? {
                 self.met(plan.id, head, before);
                 return Ok(head == plan.expected);
             }

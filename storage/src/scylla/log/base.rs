@@ -82,10 +82,6 @@ impl<P: Partitions> Core<P> {
             heads.set(id, Head { head, bucket });
         }
     }
-
-    pub(super) fn bucket(&self, conversation: ConversationId, number: i64) -> Bucket {
-        Bucket { conversation, number }
-    }
 }
 
 /// Waits between tries: a little longer each time, and never as long as anybody else.

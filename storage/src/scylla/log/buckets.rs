@@ -11,7 +11,9 @@ use hubbub_protocol::Sequence;
 use crate::log::MAX_APPEND_RECORDS;
 
 /// By how much an append can overflow its bucket.
-const REACH: i64 = MAX_APPEND_RECORDS as i64 - 1;
+fn reach() -> i64 {
+    i64::try_from(MAX_APPEND_RECORDS).unwrap_or(i64::MAX) - 1
+}
 
 /// Sequences above it are nobody's: a conversation does not reach them, and CQL's numbers end near.
 pub(super) const LAST: Sequence = Sequence::new(i64::MAX as u64 - 2 * MAX_APPEND_RECORDS as u64);
@@ -49,13 +51,13 @@ impl Buckets {
 
     /// The buckets before its own that a record may be in, nearest first.
     pub(super) fn before(self, sequence: Sequence) -> impl Iterator<Item = i64> {
-        let reaches = move |bucket: &i64| number(sequence) <= (bucket + 1).saturating_mul(self.size) + REACH;
+        let reaches = move |bucket: &i64| number(sequence) <= (bucket + 1).saturating_mul(self.size) + reach();
         (0..self.of(sequence)).rev().take_while(reaches)
     }
 
     /// Of so many buckets in a row, one was appended to if any later one was.
     pub(super) fn window(self) -> i64 {
-        REACH / self.size + 1
+        reach() / self.size + 1
     }
 
     pub(super) fn size(self) -> usize {

@@ -227,16 +227,8 @@ mod tests {
         Sequence::new(number)
     }
 
-    fn flag(applied: bool) -> Option<CqlValue> {
-        Some(CqlValue::Boolean(applied))
-    }
-
-    fn big(number: i64) -> Option<CqlValue> {
-        Some(CqlValue::BigInt(number))
-    }
-
-    fn blob(bytes: &[u8]) -> Option<CqlValue> {
-        Some(CqlValue::Blob(bytes.to_vec()))
+    fn blob(bytes: &[u8]) -> CqlValue {
+        CqlValue::Blob(bytes.to_vec())
     }
 
     const ALL: [&str; 7] = ["[applied]", "conversation", "kind", "sequence", "act", "head", "place"];
@@ -246,21 +238,21 @@ mod tests {
         let kind = act.map(|_| CqlValue::TinyInt(1));
         let sequence = act.map(|_| CqlValue::BigInt(0));
         let head = head.map(CqlValue::BigInt);
-        vec![flag(applied), None, kind, sequence, act.and_then(blob), head, place.map(CqlValue::BigInt)]
+        vec![Some(CqlValue::Boolean(applied)), None, kind, sequence, act.map(blob), head, place.map(CqlValue::BigInt)]
     }
 
     #[test]
     fn cassandra_tells_what_exists_in_the_order_of_its_keys() {
-        assert_eq!(cas(&answer(&["[applied]"], vec![vec![flag(true)]])), Ok(Cas::Applied));
+        assert_eq!(cas(&answer(&["[applied]"], vec![vec![Some(CqlValue::Boolean(true))]])), Ok(Cas::Applied));
         let stale = answer(&ALL, vec![row(false, None, Some(7), None)]);
         assert_eq!(cas(&stale), Ok(Cas::Refused { head: Some(at(7)), known: vec![] }));
-        let empty = answer(&["[applied]"], vec![vec![flag(false)]]);
+        let empty = answer(&["[applied]"], vec![vec![Some(CqlValue::Boolean(false))]]);
         assert_eq!(cas(&empty), Ok(Cas::Refused { head: None, known: vec![] }));
         let (a, b) = ([1; 32], [2; 32]);
         let known = answer(&ALL, vec![row(false, Some(&a), Some(9), Some(3)), row(false, Some(&b), Some(9), Some(2))]);
         assert_eq!(cas(&known), Ok(Cas::Refused { head: Some(at(9)), known: vec![(a, at(3)), (b, at(2))] }));
-        let other_columns =
-            answer(&["act", "head", "place", "[applied]"], vec![vec![blob(&a), big(9), big(3), flag(false)]]);
+        let values = [blob(&a), CqlValue::BigInt(9), CqlValue::BigInt(3), CqlValue::Boolean(false)];
+        let other_columns = answer(&["act", "head", "place", "[applied]"], vec![values.map(Some).to_vec()]);
         assert_eq!(cas(&other_columns), Ok(Cas::Refused { head: Some(at(9)), known: vec![(a, at(3))] }));
     }
 

@@ -117,7 +117,9 @@ impl Filters {
     /// These are all the acts of a sealed bucket.
     pub(super) fn build(&self, bucket: Bucket, acts: &[ActKey]) {
         let mut filter = Filter::new(self.capacity.max(acts.len()));
-        acts.iter().for_each(|act| filter.insert(&self.mark(act)));
+        for act in acts {
+            filter.insert(&self.mark(act));
+        }
         self.known().set(bucket, Known::Filter(Arc::new(filter)));
     }
 }

@@ -21,6 +21,12 @@ pub(in crate::scylla) struct Bucket {
     pub(in crate::scylla) number: i64,
 }
 
+impl Bucket {
+    pub(in crate::scylla) fn new(conversation: ConversationId, number: i64) -> Self {
+        Self { conversation, number }
+    }
+}
+
 /// Whose act: sender and client id, one after the other.
 pub(in crate::scylla) type ActKey = [u8; 32];
 

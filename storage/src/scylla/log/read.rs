@@ -96,7 +96,7 @@ impl<P: Partitions> Core<P> {
                 return Ok(Stretch { rows, whole: last >= to.min(floor.max(head)) });
             }
             bucket = following;
-            page = self.partitions.rows(self.bucket(id, bucket), next, to, sight).await?;
+            page = self.partitions.rows(Bucket::new(id, bucket), next, to, sight).await?;
         }
     }
 
@@ -109,12 +109,12 @@ impl<P: Partitions> Core<P> {
         sight: Sight,
     ) -> Result<(i64, Vec<StoredRow>), Reason> {
         let own = self.buckets.of(from);
-        let page = self.partitions.rows(self.bucket(id, own), from, to, sight).await?;
+        let page = self.partitions.rows(Bucket::new(id, own), from, to, sight).await?;
         if page.first().is_some_and(|row| row.sequence == from) {
             return Ok((own, page));
         }
         for before in self.buckets.before(from) {
-            let earlier = self.partitions.rows(self.bucket(id, before), from, to, sight).await?;
+            let earlier = self.partitions.rows(Bucket::new(id, before), from, to, sight).await?;
             if !earlier.is_empty() {
                 return Ok((before, earlier));
             }
@@ -141,7 +141,7 @@ impl<P: Partitions> Core<P> {
             let intended = row.erased.is_none() && !row.recalls.is_empty();
             if intended && let Some(recall) = self.recalled_by(id, row).await.map_err(unavailable)? {
                 erase_payload(&mut record.body);
-                after.push(After::Erase(self.bucket(id, *bucket), Erasure { target: row.sequence, recall }));
+                after.push(After::Erase(Bucket::new(id, *bucket), Erasure { target: row.sequence, recall }));
             }
             records.push(record);
         }
@@ -153,7 +153,7 @@ impl<P: Partitions> Core<P> {
         let mut head = self.known(id).head;
         for hop in 0_u32.. {
             let bucket = self.buckets.after(head);
-            let Some(found) = self.partitions.head(self.bucket(id, bucket), sight).await? else { break };
+            let Some(found) = self.partitions.head(Bucket::new(id, bucket), sight).await? else { break };
             self.met(id, found, bucket);
             head = head.max(found);
             if !self.buckets.is_sealed(bucket, found) {
@@ -189,7 +189,7 @@ impl<P: Partitions> Core<P> {
     /// The first bucket from here on that was begun, with its head. None near: none at all.
     async fn begun(&self, id: ConversationId, from: i64, sight: Sight) -> Result<Option<(i64, Sequence)>, Reason> {
         for number in from..from + self.buckets.window() {
-            if let Some(head) = self.partitions.head(self.bucket(id, number), sight).await? {
+            if let Some(head) = self.partitions.head(Bucket::new(id, number), sight).await? {
                 return Ok(Some((number, head)));
             }
         }
@@ -224,7 +224,7 @@ impl<P: Partitions> Core<P> {
             if sealed.is_empty() { Vec::new() } else { acts.iter().map(|act| self.filters.mark(act)).collect() };
         let mut asked: Vec<(Bucket, Vec<ActKey>)> = Vec::new();
         for number in sealed {
-            let bucket = self.bucket(id, number);
+            let bucket = Bucket::new(id, number);
             let ask = self.filters.ask(bucket, &marks);
             if ask.worth_a_filter {
                 after.push(After::Learn(bucket));
@@ -233,7 +233,7 @@ impl<P: Partitions> Core<P> {
                 asked.push((bucket, ask.acts));
             }
         }
-        asked.extend(open.map(|number| (self.bucket(id, number), acts.to_vec())));
+        asked.extend(open.map(|number| (Bucket::new(id, number), acts.to_vec())));
         let asking = asked.into_iter().map(|(bucket, acts)| async move { self.partitions.acts(bucket, &acts).await });
         stream::iter(asking).buffer_unordered(AT_ONCE).try_concat().await
     }
@@ -252,7 +252,7 @@ impl<P: Partitions> Core<P> {
         match acts.await {
             Ok(acts) => self.filters.build(bucket, &acts.unwrap_or_default()),
             Err(reason) => {
-                tracing::debug!(conversation.id = %bucket.conversation, %reason, "no filter for a bucket yet")
+                tracing::debug!(conversation.id = %bucket.conversation, %reason, "no filter for a bucket yet");
             }
         }
     }

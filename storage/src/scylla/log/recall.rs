@@ -74,7 +74,7 @@ impl<P: Partitions> Core<P> {
     async fn locate(&self, id: ConversationId, at: Sequence) -> Result<Option<(Bucket, StoredRow)>, Reason> {
         for sight in [Sight::Quorum, Sight::Serial] {
             for number in std::iter::once(self.buckets.of(at)).chain(self.buckets.before(at)) {
-                let bucket = self.bucket(id, number);
+                let bucket = Bucket::new(id, number);
                 if let Some(row) = self.partitions.rows(bucket, at, at, sight).await?.pop() {
                     return Ok(Some((bucket, row)));
                 }

@@ -41,7 +41,10 @@ impl Writer<RowTables> {
         loop {
             match self.rows.release(name, value, owner).await {
                 // Applied, or it is not theirs: either way it is not theirs now.
-                Ok(()) => return Ok(trying.settled((), true)),
+                Ok(()) => {
+                    trying.settled((), true);
+                    return Ok(());
+                }
                 Err(failure) => {
                     trying.failed(failure);
                 }

@@ -182,7 +182,10 @@ fn check(world: &World, told: &[Told], deletes: bool) {
         }
     }
     let deletions = world.deletions.len();
-    assert!(done <= deletions && deletions <= done + unknown, "HONEST: {deletions} deletions, {done} told, {unknown} unknown");
+    assert!(
+        done <= deletions && deletions <= done + unknown,
+        "HONEST: {deletions} deletions, {done} told, {unknown} unknown"
+    );
 }
 
 fn run(seed: u64, deletes: bool) {

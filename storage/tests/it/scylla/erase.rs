@@ -30,10 +30,7 @@ impl Stage {
     }
 
     fn place(&self, bucket: i64, sequence: i64) -> String {
-        format!(
-            "conversation = {} AND bucket = {bucket} AND kind = 0 AND sequence = {sequence} AND act = 0x",
-            self.id
-        )
+        format!("conversation = {} AND bucket = {bucket} AND kind = 0 AND sequence = {sequence} AND act = 0x", self.id)
     }
 
     async fn payload(&self, sequence: u64) -> Result<Vec<u8>, StoreError> {
@@ -86,7 +83,7 @@ fn a_recall_that_was_cut_short_before_its_erasure_is_heeded_and_made_good() {
         let Some(CqlValue::Blob(payload)) = stage.stored(0, 3).await else { panic!("no payload") };
         let recall = stage.recall(3).await;
         // As it stood when the process died right after the commit.
-        let hex: String = payload.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = payload.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         let place = stage.place(0, 3);
         stage.raw.run(&format!("UPDATE {TABLE} SET payload = 0x{hex}, erased = null WHERE {place} IF EXISTS")).await;
         assert!(stage.stored(0, 3).await.is_some(), "recall {recall}");
@@ -101,7 +98,10 @@ fn an_intent_whose_recall_never_came_erases_nothing() {
     on_stage(async |stage| {
         for recall in [7, 21, 900] {
             let place = stage.place(0, 3);
-            stage.raw.run(&format!("UPDATE {TABLE} SET recalls = recalls + {{{recall}}} WHERE {place} IF EXISTS")).await;
+            stage
+                .raw
+                .run(&format!("UPDATE {TABLE} SET recalls = recalls + {{{recall}}} WHERE {place} IF EXISTS"))
+                .await;
         }
         assert_eq!(stage.payload(3).await, Ok(vec![3]), "what was not recalled is left out");
     });

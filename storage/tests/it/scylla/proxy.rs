@@ -148,11 +148,7 @@ async fn write(mut to: OwnedWriteHalf, mut frames: mpsc::Receiver<Vec<u8>>) -> i
     Ok(())
 }
 
-async fn answers(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut lost: mpsc::Receiver<i16>,
-) -> io::Result<()> {
+async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut lost: mpsc::Receiver<i16>) -> io::Result<()> {
     let mut unanswered = Vec::new();
     loop {
         let frame = read(&mut from).await?;

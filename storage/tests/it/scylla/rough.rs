@@ -40,7 +40,8 @@ impl Writer {
         for act in 0..ACTS {
             let id = ClientMessageId::generate();
             for attempt in 0..40_u32 {
-                let payload = |part: u8| [&[self.number, part][..], &act.to_be_bytes(), &attempt.to_be_bytes()].concat();
+                let payload =
+                    |part: u8| [&[self.number, part][..], &act.to_be_bytes(), &attempt.to_be_bytes()].concat();
                 let payloads: Vec<_> = (0..=u8::try_from(act % 3).unwrap()).map(payload).collect();
                 let records = payloads.iter().enumerate();
                 let records = records
@@ -115,7 +116,9 @@ async fn race(server: String) {
     }
     let conversations: Vec<_> =
         (0..CONVERSATIONS).map(|_| (ConversationId::generate(), Arc::new(Mutex::new(Vec::new())))).collect();
-    proxies.iter().for_each(|proxy| proxy.rough(true));
+    for proxy in &proxies {
+        proxy.rough(true);
+    }
     let writers = conversations.iter().flat_map(|(id, told)| {
         (0_u8..).zip(&stores).map(|(number, store)| {
             let writer = Writer { store: store.clone(), id: *id, number, told: Arc::clone(told) };
@@ -125,7 +128,9 @@ async fn race(server: String) {
     for writer in join_all(writers).await {
         writer.unwrap();
     }
-    proxies.iter().for_each(|proxy| proxy.rough(false));
+    for proxy in &proxies {
+        proxy.rough(false);
+    }
     // What is held has its moment: longer than any is held.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let (store, ()) = tokio::task::spawn_blocking(|| fresh(TINY).unwrap()).await.unwrap();
