@@ -27,7 +27,8 @@ mod recall;
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{self, BoxFuture};
 use hubbub_protocol::{ClientMessageId, ConversationId, Record, Sequence, UserId};
 use tokio::time::Instant;
 
@@ -35,11 +36,13 @@ use self::base::{Core, unavailable};
 use self::cluster::LogTable;
 use self::partition::Sight;
 use super::work::{Lane, Work};
-use crate::error::StoreResult;
+use crate::error::{Reason, StoreError, StoreResult};
 use crate::log::{Append, Appended, MessageLog, Range};
 
 /// What a record takes besides its payload, about.
 const RECORD_BYTES: usize = 512;
+/// Bytes of one append: half of what servers take as one write by default (16 MiB).
+const MAX_APPEND_BYTES: usize = 8 * 1024 * 1024;
 
 /// The log's handle.
 pub(super) struct CqlLog {
@@ -56,6 +59,10 @@ impl CqlLog {
 impl MessageLog for CqlLog {
     fn append(&self, append: Append) -> BoxFuture<'static, StoreResult<Appended>> {
         let bytes = append.records.iter().map(|record| RECORD_BYTES + record.body.payload_bytes()).sum();
+        if bytes > MAX_APPEND_BYTES {
+            let refused = StoreError::Invalid(Reason::new("an append of too many bytes"));
+            return future::ready(Err(refused)).boxed();
+        }
         let core = Arc::clone(&self.core);
         let handed_over = Instant::now();
         self.work.write(Lane::Conversation(append.conversation_id), bytes, move |answer| async move {

@@ -11,6 +11,7 @@ mod prefixed;
 mod proxy;
 mod raw;
 mod rough;
+mod size;
 
 use std::io::{Write, stderr};
 use std::sync::{LazyLock, Once};
