@@ -260,13 +260,16 @@ fn refused(config: &CqlConfig, error: &NewSessionError) -> OpenError {
     if let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(ConnectionPoolError::Broken {
         last_connection_error: ConnectionError::ConnectionSetupRequestError(setup),
     })) = error
-        && matches!(
-            setup.error,
-            ConnectionSetupRequestErrorKind::MissingAuthentication
-                | ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError | DbError::Unauthorized, _)
-        )
     {
-        return OpenError::Login(Reason::new(&setup.error));
+        match &setup.error {
+            ConnectionSetupRequestErrorKind::MissingAuthentication => {
+                return OpenError::Login(Reason::new("it asks for a user and a password, and none are set"));
+            }
+            ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError | DbError::Unauthorized, words) => {
+                return OpenError::Login(Reason::new(words));
+            }
+            _ => {}
+        }
     }
     OpenError::Unreachable { nodes: config.nodes.join(", "), reason: Reason::new(error) }
 }

@@ -28,7 +28,8 @@ pub(super) struct Odds {
     pub(super) lost_after: u64,
     /// A write's answer is lost, and it is carried out at some later time.
     pub(super) late: u64,
-    /// A write is carried out and called refused, as a coordinator that lost a round against its own proposal may.
+    /// A write is carried out, or will be, and called refused, as a coordinator that lost a round against its own
+    /// proposal may.
     pub(super) mistaken: u64,
     /// A read fails.
     pub(super) read: u64,
@@ -192,6 +193,10 @@ impl World {
             }
             Some(Fault::NotDone) => return Err(Failure::NotDone(Reason::new("too few are alive"))),
             Some(Fault::Mistaken) => {
+                if let (1, Write::Batch(batch)) = (self.draw(2), write) {
+                    self.late.push(write.clone());
+                    return Ok(Cas::Refused { head: batch.expected, known: Vec::new() });
+                }
                 if let (Cas::Applied, Write::Batch(batch)) = (self.decide(write), write) {
                     self.spread(at);
                     let known = batch.acts.clone();

@@ -84,14 +84,17 @@ impl<'a> Meta<'a> {
         }
         let reason = last.unwrap_or_else(|| Reason::new("it did not answer"));
         let words = reason.to_string();
-        if words.contains("LWT")
-            || words.contains("ightweight")
-            || words.contains("onditional")
-            || words.contains("ablets")
-        {
+        if ["LWT", "ightweight", "onditional", "ablets"].iter().any(|sign| words.contains(sign)) {
             return Err(Self::no_conditions(self.config, reason));
         }
-        Err(OpenError::Refused { what: statement.get_statement().to_owned(), reason })
+        Err(self.refused(statement.get_statement(), reason))
+    }
+
+    fn refused(&self, what: &str, reason: Reason) -> OpenError {
+        if reason.to_string().contains("permission") {
+            return OpenError::Forbidden(reason, self.config.keyspace.clone());
+        }
+        OpenError::Refused { what: what.to_owned(), reason }
     }
 
     async fn row(&self, name: &str) -> Result<(Option<i64>, Option<Uuid>), OpenError> {
@@ -102,7 +105,7 @@ impl<'a> Meta<'a> {
                 found = (row.number("number"), row.uuid("holder"));
             }
         });
-        read.await.map_err(|reason| OpenError::Refused { what: format!("SELECT {name} FROM meta"), reason })?;
+        read.await.map_err(|reason| self.refused("SELECT … FROM meta", reason))?;
         Ok(found)
     }
 
