@@ -25,7 +25,13 @@ fn honest_while_the_only_cql_server_is_away_and_nothing_is_lost_or_doubled_when_
     let seed = seed();
     println!("seed {seed} (HUBBUB_CHAOS_SEED={seed} repeats it)");
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let told = Told { folder: folder.path(), cql: &cql.addresses, redis: Some(&redis.url), keyspace: "hubbub" };
+    let told = Told {
+        folder: folder.path(),
+        cql: &cql.addresses,
+        redis: Some(&redis.url),
+        replication: 1,
+        keyspace: "hubbub",
+    };
     let start = |name: &str| Hub::start(told.arguments(name, &[]), folder.path().join(format!("{name}.log")));
     let mut hubs = [start("hub-0"), start("hub-1")];
     let urls = format!("{},{}", hubs[0].url(), hubs[1].url());

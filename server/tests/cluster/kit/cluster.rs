@@ -39,6 +39,8 @@ pub(crate) struct Told<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) cql: &'a str,
     pub(crate) redis: Option<&'a str>,
+    /// Copies of all data. Said, as nodes that have just met may not all be seen yet.
+    pub(crate) replication: usize,
     pub(crate) keyspace: &'a str,
 }
 
@@ -56,6 +58,7 @@ impl Told<'_> {
         words.extend(["--data".into(), self.folder.join(name).into()]);
         let mut settings = vec![
             format!("cql.keyspace={}", self.keyspace),
+            format!("cql.replication={}", self.replication),
             format!("keys.file={}", key.display()),
             "rest.auth_per_minute=0".to_owned(),
             "rest.general_per_minute=0".to_owned(),
@@ -93,7 +96,9 @@ impl Cluster {
         let folder = tempfile::tempdir().expect("a folder can be made");
         // One for all tests of this process: making tables takes three nodes a while.
         let keyspace = format!("hubbub_chaos_{}", std::process::id());
-        let told = Told { folder: folder.path(), cql: &cql.addresses, redis: Some(&redis.url), keyspace: &keyspace };
+        let (addresses, redis_url) = (&cql.addresses, Some(redis.url.as_str()));
+        let told =
+            Told { folder: folder.path(), cql: addresses, redis: redis_url, replication: 3, keyspace: &keyspace };
         let start = |name: String, own: &[&str]| {
             let words = told.arguments(&name, &[more, own].concat());
             Hub::start(words, folder.path().join(format!("{name}.log")))

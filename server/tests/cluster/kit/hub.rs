@@ -13,6 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::PATIENCE;
 
+/// How often the first start is tried.
+const TRIES: usize = 3;
 /// The lines of its log that a failed test shows.
 const LOG_LINES: usize = 40;
 
@@ -34,14 +36,18 @@ pub(crate) struct Still<'a> {
 impl Hub {
     /// Starts one with these arguments, on a free port, and waits until it is ready.
     pub(crate) fn start(arguments: Vec<OsString>, log: PathBuf) -> Self {
-        let (child, address) = spawn("127.0.0.1:0", &arguments, &log);
+        // CQL nodes that have just met may not agree at once on the tables that the first process makes.
+        let started = (1..TRIES).find_map(|_| spawn("127.0.0.1:0", &arguments, &log).ok());
+        let started = started.map_or_else(|| spawn("127.0.0.1:0", &arguments, &log), Ok);
+        let (child, address) = started.unwrap_or_else(|log| panic!("never ready: {log}"));
         Self { child, arguments, address, log }
     }
 
     /// Starts it again where it was.
     pub(crate) fn start_again(&mut self) {
         println!("hub {}: start", self.address);
-        self.child = spawn(&self.address, &self.arguments, &self.log).0;
+        let started = spawn(&self.address, &self.arguments, &self.log);
+        self.child = started.unwrap_or_else(|log| panic!("never ready: {log}")).0;
     }
 
     pub(crate) fn url(&self) -> String {
@@ -132,7 +138,8 @@ impl Drop for Hub {
     }
 }
 
-fn spawn(listen: &str, arguments: &[OsString], log: &PathBuf) -> (Child, String) {
+/// The process and where it listens; its log, if it never got ready.
+fn spawn(listen: &str, arguments: &[OsString], log: &PathBuf) -> Result<(Child, String), String> {
     let log_file: File = OpenOptions::new().create(true).append(true).open(log).expect("a log can be written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_hubbub"));
     command.args(["serve", "--listen", listen]).args(arguments).stdin(Stdio::null());
@@ -150,9 +157,10 @@ fn spawn(listen: &str, arguments: &[OsString], log: &PathBuf) -> (Child, String)
     });
     let Ok(line) = lines.recv_timeout(PATIENCE) else {
         drop(child.kill());
-        panic!("never ready: {}", std::fs::read_to_string(log).unwrap_or_default());
+        drop(child.wait());
+        return Err(std::fs::read_to_string(log).unwrap_or_default());
     };
     let url = line.split_whitespace().find_map(|word| word.strip_prefix("http://")).expect("the ready line has a URL");
     let address = url.trim_end_matches('/').to_owned();
-    (child, address)
+    Ok((child, address))
 }
