@@ -299,3 +299,64 @@ fn whatever_fails_the_log_is_whole_and_nobody_was_told_an_untruth() {
     let hunted = [all.late_applied, all.late_refused, all.doubts, all.filters, all.intents];
     assert!(only.is_some() || hunted.iter().all(|count| *count > 100), "hardly anything was hunted: {all:?}");
 }
+
+fn text(act: u8) -> NewRecord {
+    let message =
+        Message { content_type: "text".to_owned(), payload: vec![act].into(), reply_to: None, epoch: None };
+    record(Some(ClientMessageId::from_bytes([act; 16])), u64::from(act), RecordBody::Message(message))
+}
+
+async fn append(node: &Core<Model>, head: u64, act: u8) -> Result<Appended, StoreError> {
+    let append = Append { conversation_id: ID, expected_head: Sequence::new(head), records: vec![text(act)] };
+    node.append(append, Instant::now()).await.0
+}
+
+const HASTE: Patience = Patience { refuse: Duration::from_millis(1), settle: Duration::from_millis(1) };
+const PATIENCE: Patience = Patience { refuse: Duration::from_secs(1), settle: Duration::from_secs(2) };
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_a_bucket_knows_the_acts_of_the_one_before_though_they_have_not_spread() {
+    for seed in 0..60 {
+        let model = Model::new(seed, Odds::default());
+        let node = Core::new(model.clone(), 3, PATIENCE);
+        append(&node, 0, 1).await.unwrap();
+        append(&node, 1, 2).await.unwrap();
+        // The last one of the bucket is decided, and its node dies before it has looked.
+        let hasty = Core::new(model.clone(), 3, HASTE);
+        model.set(Odds { lost_after: 1000, read: 1000, ..Odds::default() });
+        assert!(matches!(append(&hasty, 2, 3).await, Err(StoreError::Unknown(_))));
+        model.set(Odds::default());
+        let other = Core::new(model.clone(), 3, PATIENCE);
+        while other.find_head(ID, Sight::Quorum).await != Ok(Sequence::new(3)) {}
+        let again = append(&other, 3, 3).await;
+        assert_eq!(again, Ok(Appended::Duplicate { known: vec![(0, Sequence::new(3))] }), "ONCE, seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_ahead_of_the_log_and_is_late_is_not_stored_when_the_log_comes_there() {
+    for seed in 0..20 {
+        let model = Model::new(seed, Odds::default());
+        let node = Core::new(model.clone(), 3, PATIENCE);
+        for head in 0..4 {
+            append(&node, head, u8::try_from(head).unwrap() + 1).await.unwrap();
+        }
+        for ahead in [5, 7, 8] {
+            let other = Core::new(model.clone(), 3, PATIENCE);
+            model.set(Odds { late: 1000, ..Odds::default() });
+            let told = append(&other, ahead, 100 + u8::try_from(ahead).unwrap()).await;
+            model.set(Odds::default());
+            // Unknown would be true as well.
+            assert!(matches!(told, Ok(Appended::Stale { .. }) | Err(StoreError::Unknown(_))), "{told:?}");
+            if told.is_ok() {
+                let head = node.find_head(ID, Sight::Serial).await.unwrap().get();
+                append(&node, head, 50 + u8::try_from(head).unwrap()).await.unwrap();
+            }
+        }
+        for head in 7..10 {
+            append(&node, head, 80 + u8::try_from(head).unwrap()).await.unwrap();
+            model.heal();
+            assert_eq!(node.find_head(ID, Sight::Serial).await, Ok(Sequence::new(head + 1)), "HONEST, seed {seed}");
+        }
+    }
+}

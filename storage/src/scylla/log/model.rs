@@ -230,6 +230,11 @@ impl Model {
         self.world().counts
     }
 
+    /// From here on things go wrong at these odds.
+    pub(super) fn set(&self, odds: Odds) {
+        self.world().odds = odds;
+    }
+
     /// Nothing fails any more, and what was late has had its moment.
     pub(super) fn heal(&self) {
         let mut world = self.world();
