@@ -1,10 +1,10 @@
 //! The record families and the claims over CQL: the handle.
 //!
-//! Every write is conditional, and each row carries the stamp of the write that made it what it is, so that one whose
-//! outcome is unknown can be settled by looking ([`write`]). Writes of one partition go one after the other, as they
-//! would only fight over its rounds. Partition keys begin with a byte of ours, since CQL has no empty ones.
+//! Every write is conditional, on the stamp that the write before it left; so one whose outcome is unknown can be settled by
+//! looking, and a try that comes late finds another stamp. What is deleted leaves one for a day ([`write`]). Writes of one
+//! partition go one after the other, as they would only fight over its rounds. Partition keys begin with a byte of ours, since CQL has no empty ones.
 
-mod claims;
+pub(super) mod claims;
 pub(super) mod cluster;
 #[cfg(test)]
 mod faults;
@@ -56,7 +56,7 @@ impl Records for CqlRecords {
             let key = key(family, partition, sort);
             let found = writer.rows.get(&key, Sight::Quorum).await;
             let row = found.and_then(|found| found.map(|found| found.checked(family, &key.partition)).transpose());
-            drop(answer.send(row));
+            drop(answer.send(row.map(Option::flatten)));
         })
     }
 

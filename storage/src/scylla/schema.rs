@@ -3,8 +3,8 @@
 //! ```text
 //! meta     what the keyspace is: its form, its bucket size, and the lock of whoever is making tables
 //! log      the conversations' logs: partition (conversation, bucket), static head, records (kind 0), acts (kind 1)
-//! claims   who has claimed what
-//! f_…      one table a family
+//! claims   who has claimed what: its columns are a family's
+//! f_…      one table a family: rows, and marks of deleted ones (version 0), which end after a day
 //! ```
 //!
 //! Cassandra breaks when two nodes make the same table at once, each under an id of its own; so `meta` is made under an id
@@ -24,6 +24,7 @@ use self::meta::Meta;
 use super::config::CqlConfig;
 use super::error::OpenError;
 use super::outcome::Answer;
+use super::records::claims::CLAIMS;
 use super::session::{Cluster, server_error};
 use crate::error::Reason;
 use crate::families;
@@ -43,13 +44,9 @@ const FORMS: &[&[Table]] = &[&[
                   place bigint, append uuid, record blob, payload blob, erased bigint, recalls set<bigint>, \
                   PRIMARY KEY ((conversation, bucket), kind, sequence, act)",
     },
-    Table {
-        name: "claims",
-        columns: "name text, value blob, owner blob, checksum bigint, PRIMARY KEY ((name, value))",
-    },
+    Table { name: CLAIMS.name, columns: FAMILY_COLUMNS },
 ]];
-const FAMILY_COLUMNS: &str =
-    "part blob, sort blob, version bigint, stamp uuid, value blob, checksum bigint, PRIMARY KEY (part, sort)";
+const FAMILY_COLUMNS: &str = "part blob, sort blob, turn bigint, stamp uuid, version bigint, value blob, checksum bigint, PRIMARY KEY (part, sort)";
 const META_COLUMNS: &str = "name text PRIMARY KEY, number bigint, holder uuid";
 
 /// The newest form.

@@ -1,5 +1,9 @@
-//! Hundreds of seeded runs of row writes over a cluster that fails, and a checker of what the writers were told.
+//! Thousands of seeded runs of row writes and claims over a cluster that fails, and a checker of what was told of them.
+//!
+//! What is late has its moment at any time, however much was written, deleted and given back since; only marks do not end
+//! before it: it is late by less than a day.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,29 +12,33 @@ use uuid::Uuid;
 use super::super::log::base::Patience;
 use super::super::log::partition::Sight;
 use super::super::outcome::Failure;
-use super::rows::{Change, Condition, FoundRow, RowKey, Rows, Swap};
+use super::rows::{Change, Found, Held, RowKey, Rows, Swap};
 use super::write::Writer;
 use crate::error::{Reason, StoreError, StoreResult};
 use crate::families::snapshots::Snapshots;
-use crate::records::{Expect, Family, FamilyDef, RawRow, Version, Written};
+use crate::records::{Claimed, Expect, Family, FamilyDef, RawRow, Version, Written};
 
 const FAMILY: &FamilyDef = &Snapshots::DEF;
-const RUNS: u64 = 600;
+const RUNS: u64 = 800;
 const WRITES: u64 = 12;
+const NAME: &str = "name";
 
-/// One row that fails in every way that a cluster's may; what is late has its moment at any time.
+/// One row, or one claim, that fails in every way that a cluster's may.
 #[derive(Clone)]
 struct Model(Arc<Mutex<World>>);
 
+#[derive(Default)]
 struct World {
     state: u64,
-    faults: bool,
-    late_ones: bool,
-    row: Option<FoundRow>,
-    late: Vec<(Condition, Change)>,
+    row: Option<Found>,
+    late: Vec<(Option<Uuid>, Change)>,
     /// Everything that was applied: puts by their value, deletions by the version that went.
     puts: Vec<(Vec<u8>, Version)>,
     deletions: Vec<Version>,
+    /// Values whose writers were told what became of them: never written from then on.
+    told: HashSet<Vec<u8>>,
+    /// Whether an owner holds the claim, where it is known to them.
+    holds: HashMap<Vec<u8>, bool>,
 }
 
 impl World {
@@ -39,57 +47,75 @@ impl World {
         (self.state >> 33) % below
     }
 
-    fn decide(&mut self, condition: Condition, change: &Change) -> Swap {
-        let version = self.row.as_ref().map(|found| found.row.version);
-        let met = match condition {
-            Condition::Absent => version.is_none(),
-            Condition::Version(expected) => version == Some(expected),
-            Condition::Stamp(expected) => self.row.as_ref().is_some_and(|found| found.stamp == expected),
-        };
-        if !met {
-            return Swap::Refused(version);
+    fn holder(&self) -> Option<&Vec<u8>> {
+        self.row.as_ref().and_then(|found| found.held.as_ref()).map(|held| &held.row.value)
+    }
+
+    fn decide(&mut self, on: Option<Uuid>, change: &Change) -> Swap {
+        if self.row.as_ref().map(|found| found.stamp) != on {
+            return Swap::Refused;
         }
-        self.row = match change {
-            Change::Put { version, stamp, value, checksum } => {
-                self.puts.push((value.clone(), *version));
-                let row = RawRow { sort: Vec::new(), version: *version, value: value.clone() };
-                Some(FoundRow { row, stamp: *stamp, checksum: *checksum })
-            }
-            Change::Delete => {
-                self.deletions.extend(version);
-                None
-            }
-        };
+        let held = change.put.as_ref().map(|put| {
+            assert!(!self.told.contains(&put.value), "HONEST: written after its writer was told what became of it");
+            self.puts.push((put.value.clone(), put.version));
+            let row = RawRow { sort: Vec::new(), version: put.version, value: put.value.clone() };
+            Held { row, checksum: put.checksum }
+        });
+        if held.is_none() {
+            let version = self.row.as_ref().and_then(Found::version);
+            self.deletions.push(version.expect("a deletion deletes a row"));
+        }
+        self.row = Some(Found { stamp: change.stamp, turn: change.turn, held });
+        for (owner, holds) in &self.holds {
+            assert_eq!(self.holder() == Some(owner), *holds, "HONEST: a claim that its owner was told of changed");
+        }
         Swap::Done
     }
 
     fn late(&mut self) {
         if !self.late.is_empty() {
             let place = usize::try_from(self.draw(self.late.len() as u64)).unwrap();
-            let (condition, change) = self.late.swap_remove(place);
-            self.decide(condition, &change);
+            let (on, change) = self.late.swap_remove(place);
+            self.decide(on, &change);
         }
     }
 
-    fn carry_out(&mut self, condition: Condition, change: &Change) -> Result<Swap, Failure> {
-        match if self.faults { self.draw(10) } else { 9 } {
+    /// A day later.
+    fn rest(&mut self) {
+        while !self.late.is_empty() {
+            self.late();
+        }
+        self.row.take_if(|found| found.held.is_none());
+    }
+
+    fn carry_out(&mut self, on: Option<Uuid>, change: &Change) -> Result<Swap, Failure> {
+        match self.draw(10) {
             0 => return Err(Failure::NotDone(Reason::new("too few are alive"))),
             1 => {}
-            2 => drop(self.decide(condition, change)),
-            3 if self.late_ones => self.late.push((condition, change.clone())),
-            _ => return Ok(self.decide(condition, change)),
+            2 => drop(self.decide(on, change)),
+            3 => self.late.push((on, change.clone())),
+            _ => return Ok(self.decide(on, change)),
         }
         Err(Failure::Unknown(Reason::new("the answer was lost")))
     }
 }
 
 impl Model {
+    fn new(state: u64) -> Self {
+        Self(Arc::new(Mutex::new(World { state, ..World::default() })))
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn draw(&self, below: u64) -> u64 {
         self.world().draw(below)
+    }
+
+    fn writer(&self) -> Writer<Self> {
+        let patience = Patience { refuse: Duration::from_millis(400), settle: Duration::from_secs(1) };
+        Writer { rows: self.clone(), patience }
     }
 
     async fn network(&self) {
@@ -105,17 +131,17 @@ impl Model {
 }
 
 impl Rows for Model {
-    async fn swap(&self, _: &RowKey, condition: Condition, change: &Change) -> Result<Swap, Failure> {
+    async fn swap(&self, _: &RowKey, on: Option<Uuid>, change: &Change) -> Result<Swap, Failure> {
         self.network().await;
-        let answer = self.world().carry_out(condition, change);
+        let answer = self.world().carry_out(on, change);
         self.network().await;
         answer
     }
 
-    async fn get(&self, _: &RowKey, _: Sight) -> StoreResult<Option<FoundRow>> {
+    async fn get(&self, _: &RowKey, _: Sight) -> StoreResult<Option<Found>> {
         self.network().await;
         let mut world = self.world();
-        if world.faults && world.draw(8) == 0 {
+        if world.draw(8) == 0 {
             return Err(StoreError::Unavailable(Reason::new("the read timed out")));
         }
         Ok(world.row.clone())
@@ -127,13 +153,12 @@ enum Told {
     Delete(StoreResult<Written>),
 }
 
-async fn writer(model: Model, number: u64, deletes: bool) -> Vec<Told> {
-    let patience = Patience { refuse: Duration::from_millis(400), settle: Duration::from_secs(1) };
-    let writer = Writer { rows: model.clone(), patience };
+async fn writes(model: Model, deletes: bool) -> Vec<Told> {
+    let writer = model.writer();
     let key = RowKey { family: FAMILY.name, partition: vec![1], sort: Vec::new() };
     let mut told = Vec::new();
     let mut known = None;
-    for count in 0..WRITES {
+    for _ in 0..WRITES {
         let expect = match (model.draw(6), known) {
             (0, _) => Expect::Any,
             (1, _) | (_, None) => Expect::Absent,
@@ -145,8 +170,11 @@ async fn writer(model: Model, number: u64, deletes: bool) -> Vec<Told> {
             known = None;
             written
         } else {
-            let value = format!("{number}.{count}.{}", Uuid::new_v4()).into_bytes();
+            let value = Uuid::new_v4().as_bytes().to_vec();
             let written = writer.put(FAMILY, &key, &value, expect).await;
+            if !matches!(written, Err(StoreError::Unknown(_))) {
+                model.world().told.insert(value.clone());
+            }
             told.push(Told::Put(value, expect, written.clone()));
             written
         };
@@ -157,7 +185,7 @@ async fn writer(model: Model, number: u64, deletes: bool) -> Vec<Told> {
     told
 }
 
-fn check(world: &World, told: &[Told], deletes: bool) {
+fn check(world: &World, told: &[Told]) {
     let (mut done, mut unknown) = (0, 0);
     for told in told {
         match told {
@@ -166,13 +194,9 @@ fn check(world: &World, told: &[Told], deletes: bool) {
                 match written {
                     Ok(Written::Done(version)) => {
                         assert!(applied.contains(version), "DURABLE: done, and never written");
-                        // What is deleted before it is settled is written again.
-                        let once = *expect != Expect::Any && !(deletes && *expect == Expect::Absent);
-                        assert!(!once || applied.len() == 1, "written {} times", applied.len());
+                        assert!(*expect == Expect::Any || applied.len() == 1, "written {} times", applied.len());
                     }
-                    Err(StoreError::Unknown(_)) => assert!(*expect != Expect::Absent || deletes || applied.len() <= 1),
-                    // What deletions leave open, see `write`.
-                    Ok(Written::Conflict(_)) if deletes => {}
+                    Err(StoreError::Unknown(_)) => assert!(*expect == Expect::Any || applied.len() <= 1),
                     refused => assert!(applied.is_empty(), "HONEST: {refused:?} ({expect:?}), and written"),
                 }
             }
@@ -188,37 +212,95 @@ fn check(world: &World, told: &[Told], deletes: bool) {
     );
 }
 
-fn run(seed: u64, deletes: bool) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async {
-        let model = Model(Arc::new(Mutex::new(World {
-            state: seed,
-            faults: true,
-            late_ones: !deletes,
-            row: None,
-            late: Vec::new(),
-            puts: Vec::new(),
-            deletions: Vec::new(),
-        })));
-        let writers: Vec<_> = (0..3).map(|number| tokio::spawn(writer(model.clone(), number, deletes))).collect();
-        let mut told = Vec::new();
+async fn rows(model: Model, deletes: bool) {
+    let mut told = Vec::new();
+    for _day in 0..2 {
+        let writers: Vec<_> = (0..3).map(|_| tokio::spawn(writes(model.clone(), deletes))).collect();
         for writer in writers {
             told.extend(writer.await.unwrap());
         }
-        let mut world = model.world();
-        while !world.late.is_empty() {
-            world.late();
+        model.world().rest();
+    }
+    check(&model.world(), &told);
+}
+
+/// One owner's claims and releases. What is certain between two of them must stay so, whatever is late.
+async fn claims(model: Model, owner: Vec<u8>) {
+    let writer = model.writer();
+    // A claim of theirs may still be carried out; the next that is answered ends that.
+    let mut loose = false;
+    for _ in 0..WRITES {
+        if model.draw(2) == 0 {
+            let before = model.world().holds.remove(&owner);
+            let holds = match writer.claim(NAME, b"v", &owner).await {
+                Ok(Claimed::Yours) => Some(true),
+                Ok(Claimed::Taken(other)) => {
+                    assert_ne!(other, owner);
+                    Some(false)
+                }
+                Err(StoreError::Unknown(_)) => None,
+                Err(refused) => {
+                    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+                    before
+                }
+            };
+            loose = holds.is_none() || (loose && holds != Some(true));
+            certain(&model, &owner, holds.filter(|_| !loose));
+        } else {
+            let before = model.world().holds.remove(&owner);
+            let holds = match writer.release(NAME, b"v", &owner).await {
+                Ok(()) => Some(false),
+                Err(StoreError::Unknown(_)) => None,
+                Err(_) => before,
+            };
+            certain(&model, &owner, holds.filter(|_| !loose));
         }
-        check(&world, &told, deletes);
-    });
+    }
+}
+
+fn certain(model: &Model, owner: &[u8], holds: Option<bool>) {
+    let mut world = model.world();
+    if let Some(holds) = holds {
+        let found = world.holder().is_some_and(|holder| holder == owner);
+        assert_eq!(found, holds, "HONEST: a claim is not as its owner was told");
+        world.holds.insert(owner.to_vec(), holds);
+    }
+}
+
+async fn owners(model: Model) {
+    for _day in 0..2 {
+        let owners: Vec<_> = (0..3_u8).map(|owner| tokio::spawn(claims(model.clone(), vec![owner]))).collect();
+        for owner in owners {
+            owner.await.unwrap();
+        }
+        model.world().rest();
+        model.world().holds.clear();
+    }
+}
+
+fn run(seed: u64, what: impl AsyncFnOnce(Model)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(what(Model::new(seed)))));
+    assert!(outcome.is_ok(), "the run of seed {seed} failed");
 }
 
 #[test]
 fn whatever_fails_a_row_is_written_as_its_writers_were_told() {
     for seed in 0..RUNS {
-        for deletes in [false, true] {
-            let outcome = std::panic::catch_unwind(|| run(seed, deletes));
-            assert!(outcome.is_ok(), "the run of seed {seed}, with deletions: {deletes}, failed");
-        }
+        run(seed, async |model| rows(model, false).await);
+    }
+}
+
+#[test]
+fn whatever_is_late_a_row_that_was_deleted_does_not_come_back() {
+    for seed in 0..RUNS {
+        run(seed, async |model| rows(model, true).await);
+    }
+}
+
+#[test]
+fn whatever_is_late_a_claim_stays_as_its_owner_was_told() {
+    for seed in 0..RUNS {
+        run(seed, owners);
     }
 }
