@@ -43,9 +43,8 @@ fn durable_and_once_with_one_order_everywhere_when_a_hub_is_killed_under_load_an
     let report = load.passes();
     assert!(report.reconnects > 0 && report.replayed > 0, "its clients came back elsewhere");
     assert!(report.deliver_cross_us.is_some(), "nodes told each other");
-    // The load has looked for as long as the promise allows.
-    let presence = report.presence.expect("presence was compared");
-    assert!(presence.right_after_ms.is_some(), "presence is right within 10 s: {presence:?}");
+    // The load has looked for as long as the promise allows, and failed if it never was right.
+    assert!(report.presence.is_some_and(|presence| presence.pairs > 0), "presence was compared");
 }
 
 #[test]
