@@ -65,6 +65,7 @@ macro_rules! conformance_suite {
                 rows_are_listed_in_the_order_of_their_keys
                 a_slice_keeps_to_its_prefix_its_bound_and_its_limit
                 a_list_has_a_largest_answer_and_goes_on_after_it
+                a_list_is_full_however_many_rows_were_deleted_before_its_end
                 a_prefix_of_the_highest_bytes_has_an_end
                 partitions_and_families_are_apart
                 empty_keys_and_values_and_large_values_come_back

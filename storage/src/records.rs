@@ -141,7 +141,9 @@ pub trait Records: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Overloaded`, `Unavailable`, `Invalid` and `Damaged`: not written. `Unknown` and `Stopped`: perhaps.
+    /// `Overloaded`, `Unavailable`, `Invalid` and `Damaged`: not written. `Unknown` and `Stopped`: perhaps, and perhaps
+    /// only later, until another write of the row is `Done`; a deletion that finds no row does not end that. Every other
+    /// answer is final: whatever is written, deleted or given back afterwards is not undone by what was answered (HONEST).
     fn put(
         &self,
         family: &'static FamilyDef,

@@ -123,6 +123,22 @@ pub async fn a_slice_keeps_to_its_prefix_its_bound_and_its_limit(store: Store) {
     }
 }
 
+/// Whatever a deletion leaves behind in the backend, a list goes on past it until it is full.
+pub async fn a_list_is_full_however_many_rows_were_deleted_before_its_end(store: Store) {
+    let keys: Vec<_> = (0..20).map(|number| format!("{number:02}").into_bytes()).collect();
+    join_all(keys.iter().map(|key| put(&store, b"p", key, b"", Expect::Absent))).await;
+    join_all(keys[1..18].iter().map(|key| delete(&store, key, Expect::Version(1)))).await;
+    let list = |after: Option<&[u8]>, limit| {
+        let slice = Slice { after: after.map(<[u8]>::to_vec), limit, ..Slice::default() };
+        async { list(&store, slice).await }
+    };
+    assert_eq!(list(None, 2).await, [b"00", b"18"]);
+    assert_eq!(list(Some(b"00"), 1).await, [b"18"]);
+    assert_eq!(list(None, 100).await, [b"00", b"18", b"19"]);
+    assert_eq!(put(&store, b"p", b"05", b"", Expect::Absent).await, Written::Done(1), "and it can be made anew");
+    assert_eq!(list(None, 2).await, [b"00", b"05"]);
+}
+
 /// BOUNDED, whatever the caller asks for; the last key leads to the rest.
 pub async fn a_list_has_a_largest_answer_and_goes_on_after_it(store: Store) {
     let keys: Vec<_> = (0..=MAX_LIST_ROWS).map(|number| format!("{number:08}").into_bytes()).collect();
