@@ -17,7 +17,7 @@ impl World {
     pub(super) fn some_conversations_begin(&mut self) {
         for conversation in self.conversations.clone() {
             if self.draw(3) > 0 {
-                let author = self.somebody();
+                let author = self.people[0];
                 let others = self.people.iter().copied().filter(|user| *user != author).take(2).collect();
                 let open = Open { kind: ConversationKind::Group, name: String::new(), others };
                 self.submit(conversation, author, None, Command::Open(open));
@@ -27,7 +27,6 @@ impl World {
 
     pub(super) fn somebody_acts(&mut self) {
         let conversation = self.some_conversation();
-        let author = self.somebody();
         let other = self.somebody();
         let target = Sequence::new(1 + self.draw(12) as u64);
         let number = self.draw(usize::MAX) as u64;
@@ -46,6 +45,9 @@ impl World {
                 epoch: None,
             }),
         };
+        // Most of those who may change who is in it are the one who began it.
+        let changes_roster = matches!(command, Command::AddMembers(_) | Command::RemoveMember(_));
+        let author = if changes_roster && self.draw(3) > 0 { self.people[0] } else { self.somebody() };
         let is_message = matches!(command, Command::Send(_));
         let named = is_message || self.draw(2) == 0;
         let id = named.then(|| ClientMessageId::from_bytes(id(number, 3)));
@@ -93,7 +95,7 @@ impl World {
         if !self.in_cluster {
             return;
         }
-        let (conversation, author, other) = (self.some_conversation(), self.somebody(), self.somebody());
+        let (conversation, author, other) = (self.some_conversation(), self.people[0], self.somebody());
         let command = match self.draw(3) {
             0 => Command::RemoveMember(RemoveMember { user_id: other }),
             _ => Command::AddMembers(AddMembers { user_ids: vec![other] }),

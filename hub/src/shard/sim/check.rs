@@ -18,6 +18,7 @@ const REST_SECONDS: usize = 12;
 impl World {
     /// Lets everything come to rest, compares all with the log, and counts the events that were heard.
     pub(super) fn settle_and_check(&mut self) -> u64 {
+        self.last_trouble();
         self.failures = false;
         self.rest();
         let seed = self.seed;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use hubbub_domain::cluster::Word;
+use hubbub_domain::conversation::{AddMembers, Command};
 use hubbub_domain::conversations::Conversations;
 use hubbub_protocol::{ConversationId, NodeId, Timestamp, UserId};
 use hubbub_storage::bus::{Topic, local};
@@ -25,6 +26,8 @@ const CONVERSATIONS: usize = 3;
 pub(super) const MOMENT: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 /// Things that wait; with more, nothing new begins: a world that only grows never sees an end of anything.
 const CROWDED: usize = 60;
+/// Draws until the last act is under way, and then until the end.
+const PATIENCE: usize = 200;
 
 /// What can go wrong. Each world has some of it, so that no fault hides another's consequences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +59,8 @@ pub(super) struct World {
     pub(super) services: Services,
     pub(super) nodes: Vec<Node>,
     pub(super) born: u64,
+    /// Sockets that there are at most: where there are few, a node has nobody who follows what others join.
+    max_sockets: usize,
     pub(super) links: Vec<Link>,
     /// Milliseconds.
     pub(super) time: u64,
@@ -109,6 +114,7 @@ impl World {
             services: Services { store, conversations, cluster: Arc::new(Cluster::new(local::alone().bus)) },
             nodes: Vec::new(),
             born: 0,
+            max_sockets: 0,
             links: Vec::new(),
             time: 0,
             late: Vec::new(),
@@ -123,6 +129,7 @@ impl World {
             trace: DefaultHasher::new(),
         };
         world.faults = world.draw_faults();
+        world.max_sockets = [3, 6, 30][world.draw(3)];
         // One world in six has no other nodes, ever.
         let nodes = match world.draw(6) {
             0 => 0,
@@ -194,8 +201,8 @@ impl World {
         }
         let crowded = self.waiting().len() > CROWDED;
         match if crowded { usize::MAX } else { self.draw(80) } {
-            0 | 1 => self.somebody_comes(),
-            2 | 24 => self.somebody_goes(),
+            0..=2 if self.sockets() < self.max_sockets => self.somebody_comes(),
+            24 | 25 => self.somebody_goes(),
             3 | 4 => self.somebody_resumes(),
             5..=12 => self.somebody_acts(),
             13 | 14 => self.somebody_repeats(),
@@ -215,30 +222,73 @@ impl World {
         self.collect();
     }
 
+    fn sockets(&self) -> usize {
+        self.nodes.iter().map(|node| node.readers.len()).sum()
+    }
+
     fn something_breaks(&mut self) {
         let place = self.some_node_in_trouble();
         match self.draw(24) {
             0 | 1 if self.has(Fault::Downs) => self.disconnect(place),
             2 if self.has(Fault::Downs) => (0..self.nodes.len()).for_each(|place| self.disconnect(place)),
             3..=6 => self.reconnect(place),
-            7 | 8 if self.has(Fault::Crashes) => self.crash(place),
-            9 if self.has(Fault::Pauses) => self.nodes[place].paused = true,
-            10..=12 => self.nodes[place].paused = false,
-            13..=17 if self.has(Fault::Impatience) => drop(self.give_up(place)),
-            18..=23 => self.watch_noted(place),
+            7..=9 if self.has(Fault::Crashes) => self.crash(place),
+            10 | 11 if self.has(Fault::Pauses) => self.nodes[place].paused = true,
+            12..=14 => self.nodes[place].paused = false,
+            15..=18 if self.has(Fault::Impatience) => drop(self.give_up(place)),
+            19..=23 => self.watch_noted(place),
             _ => {}
         }
     }
 
     /// Trouble comes when it is least wanted: half of it to a node by which somebody is just joining.
     fn some_node_in_trouble(&mut self) -> usize {
+        let joining = self.where_somebody_joins();
+        joining.filter(|_| self.draw(2) == 0).unwrap_or_else(|| self.some_node())
+    }
+
+    fn where_somebody_joins(&self) -> Option<usize> {
         let joins = |work: &Underway| match work {
             Underway::Todo(HomeWork::Append { roster_changes, .. }) => *roster_changes,
             Underway::Todo(_) => false,
             Underway::Done(done) => matches!(done, Done::Appended { .. }),
         };
-        let joining = self.nodes.iter().position(|node| node.works.iter().flatten().any(joins));
-        joining.filter(|_| self.draw(2) == 0).unwrap_or_else(|| self.some_node())
+        self.nodes.iter().position(|node| node.works.iter().flatten().any(joins))
+    }
+
+    /// The last that happens: somebody joins by a node which dies or is cut off over it, and nothing more is said that
+    /// could make others look.
+    pub(super) fn last_trouble(&mut self) {
+        let conversation = self.some_conversation();
+        let strangers: Vec<UserId> = self
+            .nodes
+            .iter()
+            .flat_map(|node| node.readers.values())
+            .filter(|reader| !reader.held.contains_key(&conversation))
+            .map(|reader| reader.user)
+            .collect();
+        if strangers.is_empty() {
+            return;
+        }
+        let stranger = strangers[self.draw(strangers.len())];
+        let command = Command::AddMembers(AddMembers { user_ids: vec![stranger] });
+        self.submit(conversation, self.people[0], None, command);
+        for _ in 0..PATIENCE {
+            if let Some(place) = self.where_somebody_joins() {
+                match self.draw(2) {
+                    0 if self.has(Fault::Crashes) => self.crash(place),
+                    1 if self.has(Fault::Downs) => self.disconnect(place),
+                    _ => {}
+                }
+                break;
+            }
+            self.go_on();
+            self.collect();
+        }
+        for _ in 0..self.draw(PATIENCE) {
+            self.go_on();
+            self.collect();
+        }
     }
 
     /// What waits and could go on now.
