@@ -84,14 +84,16 @@ impl Cluster {
         conversation_id: ConversationId,
         acts: Vec<Act>,
     ) -> Option<Results> {
+        let not_said = |why: &str| Some(acts.iter().map(|_| Err(ErrorBody::new(ErrorCode::Draining, why))).collect());
+        if self.nodes().suspects(home, self.now()) {
+            return not_said("its home does not answer: decide it here");
+        }
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         {
             let mut pending = lock(&self.pending);
             if pending.len() >= MAX_PENDING {
-                // Never said, so never done.
-                let full = ErrorBody::new(ErrorCode::Draining, "too much waits for other servers: decide it here");
-                return Some(acts.iter().map(|_| Err(full.clone())).collect());
+                return not_said("too much waits for other servers: decide it here");
             }
             pending.insert(number, answer);
         }

@@ -128,6 +128,11 @@ impl Nodes {
         }
     }
 
+    /// Whether somebody left acts unanswered a short while ago.
+    pub fn suspects(&self, node: NodeId, now: u64) -> bool {
+        self.others.get(&node).is_some_and(|other| other.suspect_until > now)
+    }
+
     /// This node stops taking conversations home.
     pub fn give_up_homes(&mut self) {
         self.homes = false;
@@ -289,6 +294,7 @@ mod tests {
     fn whoever_does_not_answer_is_no_home_for_a_while() {
         let mut nodes = three(1);
         nodes.suspect(node(2), 10);
+        assert!(nodes.suspects(node(2), 10) && !nodes.suspects(node(3), 10));
         assert_eq!(nodes.view(10).homes(), 2);
         assert_eq!(nodes.view(10 + SUSPECT_FOR_MS).homes(), 3);
     }

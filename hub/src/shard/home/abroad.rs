@@ -264,6 +264,20 @@ impl HomeCore {
         true
     }
 
+    /// Tells the edges of records that are in the log, as far as they are the next ones, and leaves the state to the load
+    /// that follows; false if there is a hole before them.
+    fn pass_on(&mut self, id: ConversationId, records: &[Record], out: &mut Vec<HomeOutput>) -> bool {
+        for record in records {
+            let committed = self.conversations.get(&id).and_then(|conversation| conversation.committed);
+            match committed {
+                Some(committed) if record.sequence <= committed => {}
+                Some(committed) if record.sequence == committed.next() => self.publish(record, out),
+                _ => return false,
+            }
+        }
+        true
+    }
+
     /// Another node said something.
     pub(super) fn heard(&mut self, id: ConversationId, from: NodeId, word: Word, out: &mut Vec<HomeOutput>) {
         match word {
@@ -295,11 +309,20 @@ impl HomeCore {
         if conversation.committed.is_some_and(|committed| last <= committed) {
             return;
         }
+        let records = told_records(id, first, last, told);
+        if conversation.in_flight.is_some() {
+            // This home's append comes to nothing, as its place is taken; those who follow need not wait for its end.
+            let passed_on = records.is_some_and(|records| self.pass_on(id, &records, out));
+            if let Some(conversation) = self.conversations.get_mut(&id) {
+                conversation.behind |= !passed_on;
+            }
+            return;
+        }
         if conversation.is_busy() || conversation.state.is_none() {
             conversation.behind = true;
             return;
         }
-        let taken = told_records(id, first, last, told).is_some_and(|records| self.take_in(id, records, out));
+        let taken = records.is_some_and(|records| self.take_in(id, records, out));
         if let Some(conversation) = self.conversations.get_mut(&id).filter(|_| !taken) {
             conversation.behind = true;
         }

@@ -140,9 +140,11 @@ impl HomeCore {
         last: Sequence,
         out: &mut Vec<HomeOutput>,
     ) {
-        let head = self.conversations.get(&id).and_then(|conversation| conversation.state.as_ref());
+        let conversation = self.conversations.get(&id);
+        let told = conversation.and_then(|conversation| conversation.committed).unwrap_or_default();
+        let head = conversation.and_then(|conversation| conversation.state.as_ref());
         let head = head.map_or(Sequence::ZERO, hubbub_domain::conversation::ConversationState::head);
-        if first != batch.expected_head.next() || head != last {
+        if first != batch.expected_head.next() || head != last || told > batch.expected_head {
             // The store broke GAPLESS, or this home did: nothing is published on a guess, the log is asked again.
             tracing::error!(conversation.id = %id, %first, %last, %head, "GAPLESS: a commit is not where it was decided");
             metrics::invariant_violation("GAPLESS");

@@ -162,7 +162,10 @@ impl Conversation {
 
     /// Work of it is under way, and nothing else may be looked at before its end.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.is_busy() || self.forwarded.is_some() || self.watch == Watch::Asked
+        // What is no act need not wait for another node's answer.
+        let waits_for_answer =
+            self.forwarded.is_some() && !matches!(self.queue.front(), Some(Work::Subscribe { .. } | Work::Read { .. }));
+        self.is_busy() || waits_for_answer || self.watch == Watch::Asked
     }
 
     /// The state is not the committed one, or is about to change.
