@@ -58,14 +58,14 @@ impl<R: Rows> Writer<R> {
             match self.rows.get(&key, Sight::Serial).await {
                 Ok(found) => {
                     let theirs = holder(&key, found.clone())?.is_some_and(|holder| holder == owner);
-                    let Some(found) = found.filter(|_| theirs) else { return Ok(trying.settled((), true)) };
+                    let Some(found) = found.filter(|_| theirs) else { break };
                     // Claimed anew meanwhile: that comes after this release.
                     if *given_back.get_or_insert(found.stamp) != found.stamp {
-                        return Ok(trying.settled((), true));
+                        break;
                     }
                     match self.rows.swap(&key, Some(found.stamp), &mark_on(&found, stamp)).await {
                         // Refused: it was given back or claimed anew meanwhile.
-                        Ok(Swap::Done | Swap::Refused) => return Ok(trying.settled((), true)),
+                        Ok(Swap::Done | Swap::Refused) => break,
                         Err(failure) => {
                             trying.failed(failure);
                         }
@@ -76,6 +76,8 @@ impl<R: Rows> Writer<R> {
             }
             trying.pause().await?;
         }
+        trying.settled((), true);
+        Ok(())
     }
 }
 
