@@ -183,3 +183,11 @@ cache_folder() {
     fi
     printf '%s/hubbub\n' "$base"
 }
+
+# A path that means the same in every folder.
+absolute() {
+    case "$1" in
+    /*) printf '%s\n' "$1" ;;
+    *) printf '%s/%s\n' "$PWD" "$1" ;;
+    esac
+}

@@ -105,14 +105,16 @@ impl App {
         let (parts, ground) = match config.role {
             Role::Hub => {
                 let (verifier, following) = jwks::open(&config.keys).await?;
+                let numbers = Numbers::of_this_process();
                 let OpenBus { bus, events } = opening::bus(config).await?;
-                let ground = Ground { store, clock, conversations, bus, numbers: Numbers::of_this_process() };
+                let ground = Ground { store, clock, conversations, bus, numbers };
                 (ground.hub(config, verifier, following, events)?, ground)
             }
             Role::All | Role::Rest => {
                 let keys = opening::keys(config).await?;
+                let numbers = Numbers::of_this_process();
                 let OpenBus { bus, events } = opening::bus(config).await?;
-                let ground = Ground { store, clock, conversations, bus, numbers: Numbers::of_this_process() };
+                let ground = Ground { store, clock, conversations, bus, numbers };
                 let parts = if config.role == Role::All {
                     ground.all(config, keys, events)?
                 } else {

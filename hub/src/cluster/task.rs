@@ -24,8 +24,10 @@ use crate::shared::{Shared, home_of};
 const MAX_TAKEN: usize = 4_096;
 /// How often others are told at the most that they may have missed something, in hellos, unless it is known.
 const UNHEARD_EVERY: u64 = 5;
-/// How often the sockets' sessions are looked up while the bus is down, in hellos: who would be told of their end?
-const RECHECK_EVERY: u64 = 2;
+/// How often the sockets' sessions are looked up, in hellos. While the bus is down: who would be told of their end?
+const RECHECK_EVERY_DEAF: u64 = 1;
+/// And while it carries: for what a process did that was gone, or cut off, before it could say so.
+const RECHECK_EVERY: u64 = 120;
 
 /// What the task holds.
 pub(crate) struct ClusterTask {
@@ -94,8 +96,8 @@ impl ClusterTask {
             self.lost(node).await;
         }
         self.unheard |= !cluster.bus().is_up();
-        let is_deaf = !cluster.bus().is_up() && self.beats.is_multiple_of(RECHECK_EVERY);
-        if std::mem::take(&mut self.recheck) || is_deaf {
+        let every = if cluster.bus().is_up() { RECHECK_EVERY } else { RECHECK_EVERY_DEAF };
+        if std::mem::take(&mut self.recheck) || self.beats.is_multiple_of(every) {
             self.tell_shards(|| Control::Recheck).await;
         }
         for shard in 0..self.overrun.len() {

@@ -189,7 +189,9 @@ impl Schema<'_> {
             return Ok(());
         }
         let datacenter = self.cluster.datacenter().replace('\'', "''");
-        let nodes = u32::try_from(self.cluster.nodes_in(self.cluster.datacenter())).unwrap_or(u32::MAX);
+        // A node that was named may not have been met yet, as when all start together.
+        let nodes = self.cluster.nodes_in(self.cluster.datacenter()).max(self.config.nodes.len());
+        let nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
         let replication = self.config.replication.unwrap_or_else(|| nodes.clamp(1, 3));
         let options = self.server.keyspace_options();
         self.run(&format!(
