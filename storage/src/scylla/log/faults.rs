@@ -301,8 +301,7 @@ fn whatever_fails_the_log_is_whole_and_nobody_was_told_an_untruth() {
 }
 
 fn text(act: u8) -> NewRecord {
-    let message =
-        Message { content_type: "text".to_owned(), payload: vec![act].into(), reply_to: None, epoch: None };
+    let message = Message { content_type: "text".to_owned(), payload: vec![act].into(), reply_to: None, epoch: None };
     record(Some(ClientMessageId::from_bytes([act; 16])), u64::from(act), RecordBody::Message(message))
 }
 
