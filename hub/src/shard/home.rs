@@ -258,6 +258,7 @@ impl HomeCore {
             }
             Ok(Loaded { state: Some(state), missed }) => {
                 conversation.committed = Some(state.head());
+                conversation.untold.take_if(|head| *head < state.head());
                 conversation.snapshot_at = state.head();
                 conversation.state = Some(*state);
                 conversation.whereabouts.doubt();

@@ -114,7 +114,7 @@ impl HomeCore {
         if conversation.is_idle() && !std::mem::take(&mut conversation.touched) {
             conversation.watch = Watch::Off;
             conversation.whereabouts = Whereabouts::default();
-            conversation.asked_who = false;
+            (conversation.asked_who, conversation.untold) = (false, None);
             out.push(HomeOutput::Unwatch(id));
             return false;
         }
@@ -133,8 +133,9 @@ impl HomeCore {
     pub(super) fn abroad_first(&mut self, id: ConversationId, out: &mut Vec<HomeOutput>) -> bool {
         let Some(abroad) = &mut self.abroad else { return false };
         let Some(conversation) = self.conversations.get_mut(&id) else { return false };
-        let wants_watch =
-            matches!(conversation.queue.front(), Some(Work::Subscribe { .. })) || conversation.is_followed();
+        let wants_watch = matches!(conversation.queue.front(), Some(Work::Subscribe { .. }))
+            || conversation.is_followed()
+            || conversation.untold.is_some();
         if conversation.watch == Watch::Off && wants_watch {
             abroad.watches += 1;
             (conversation.watch, conversation.watch_number) = (Watch::Asked, abroad.watches);

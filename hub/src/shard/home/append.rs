@@ -114,9 +114,14 @@ impl HomeCore {
             Ok(Appended::Duplicate { known }) => self.again(id, batch, &known, out),
             Err(failure) => {
                 conversation.state = None;
-                conversation.untold = Some(batch.expected_head);
-                // It may be stored after all, and then those who follow are to hear of it.
-                conversation.behind = conversation.is_followed();
+                // It may be stored after all, and then those who follow are to hear of it; and those who join by it, who
+                // need not be here.
+                let joins = batch.records.iter().any(|record| !audience(&record.body).joins.is_empty());
+                if joins && matches!(failure, AppendFailure::Store(_)) {
+                    conversation.untold = Some(batch.expected_head);
+                    conversation.touched = true;
+                }
+                conversation.behind = conversation.is_followed() || joins;
                 for Decided { act, reply, unsure, .. } in batch.acts {
                     match &failure {
                         AppendFailure::Refused(refusal) => {

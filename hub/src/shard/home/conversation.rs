@@ -23,7 +23,8 @@ pub(crate) struct Conversation {
     /// What the store is being asked for.
     pub(crate) asking: Asking,
     pub(crate) in_flight: Option<Batch>,
-    /// The head that an append was decided against of which nobody knows whether it was, or will be, stored.
+    /// The head that an append was decided against by which somebody joins, and of which nobody knows whether it was, or
+    /// will be, stored. Watched for a while.
     pub(crate) untold: Option<Sequence>,
     /// Acts that the node which is home to it was asked to do.
     pub(crate) forwarded: Option<Vec<Work>>,
