@@ -243,7 +243,8 @@ impl<P: Partitions> Core<P> {
         let acts = async {
             // Ends and spreads whatever is under way there, so that nothing is left out.
             let head = self.partitions.head(bucket, Sight::Serial).await?;
-            match head.filter(|head| self.buckets.is_sealed(bucket.number, *head)) {
+            match head {
+                Some(head) if !self.buckets.is_sealed(bucket.number, head) => Err(Reason::new("it is not sealed")),
                 Some(_) => self.partitions.all_acts(bucket).await.map(Some),
                 // Skipped by an append that overflowed it: it never gets any.
                 None => Ok(None),
