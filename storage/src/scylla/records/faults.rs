@@ -148,6 +148,13 @@ impl Rows for Model {
     }
 }
 
+/// A call whose process may end in the middle of it.
+async fn cut<T>(model: &Model, call: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
+    let ends = Duration::from_millis(if model.draw(5) == 0 { model.draw(100) } else { 10_000 });
+    let ended = |_| Err(StoreError::Unknown(Reason::new("the process ended")));
+    tokio::time::timeout(ends, call).await.unwrap_or_else(ended)
+}
+
 enum Told {
     Put(Vec<u8>, Expect, StoreResult<Written>),
     Delete(StoreResult<Written>),
@@ -165,13 +172,13 @@ async fn writes(model: Model, deletes: bool) -> Vec<Told> {
             (_, Some(version)) => Expect::Version(version),
         };
         let written = if deletes && model.draw(3) == 0 {
-            let written = writer.delete(&key, expect).await;
+            let written = cut(&model, writer.delete(&key, expect)).await;
             told.push(Told::Delete(written.clone()));
             known = None;
             written
         } else {
             let value = Uuid::new_v4().as_bytes().to_vec();
-            let written = writer.put(FAMILY, &key, &value, expect).await;
+            let written = cut(&model, writer.put(FAMILY, &key, &value, expect)).await;
             if !matches!(written, Err(StoreError::Unknown(_))) {
                 model.world().told.insert(value.clone());
             }
@@ -232,7 +239,7 @@ async fn claims(model: Model, owner: Vec<u8>) {
     for _ in 0..WRITES {
         if model.draw(2) == 0 {
             let before = model.world().holds.remove(&owner);
-            let holds = match writer.claim(NAME, b"v", &owner).await {
+            let holds = match cut(&model, writer.claim(NAME, b"v", &owner)).await {
                 Ok(Claimed::Yours) => Some(true),
                 Ok(Claimed::Taken(other)) => {
                     assert_ne!(other, owner);
@@ -248,7 +255,7 @@ async fn claims(model: Model, owner: Vec<u8>) {
             certain(&model, &owner, holds.filter(|_| !loose));
         } else {
             let before = model.world().holds.remove(&owner);
-            let holds = match writer.release(NAME, b"v", &owner).await {
+            let holds = match cut(&model, writer.release(NAME, b"v", &owner)).await {
                 Ok(()) => Some(false),
                 Err(StoreError::Unknown(_)) => None,
                 Err(_) => before,
