@@ -93,7 +93,7 @@ impl World {
             0 => return Err(Failure::NotDone(Reason::new("too few are alive"))),
             1 => {}
             2 => drop(self.decide(on, change)),
-            3 => self.late.push((on, change.clone())),
+            3 | 4 => self.late.push((on, change.clone())),
             _ => return Ok(self.decide(on, change)),
         }
         Err(Failure::Unknown(Reason::new("the answer was lost")))
@@ -121,7 +121,7 @@ impl Model {
     async fn network(&self) {
         let pause = {
             let mut world = self.world();
-            if world.draw(4) == 0 {
+            if world.draw(12) == 0 {
                 world.late();
             }
             world.draw(20)
