@@ -305,6 +305,7 @@ impl HomeCore {
         self.conversations.retain(|id, conversation| {
             let stays = !conversation.is_idle() || std::mem::take(&mut conversation.touched);
             if !stays && conversation.watch != Watch::Off {
+                conversation.whereabouts.farewell(*id, out);
                 out.push(HomeOutput::Unwatch(*id));
             }
             stays

@@ -22,7 +22,7 @@ mod world;
 use self::world::World;
 
 /// Seeds of one test run; each is a world of [`STEPS`] draws. Some seconds in all.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 1_000;
 const STEPS: usize = 700;
 
 /// Says which world it was that ended badly, however it ended.

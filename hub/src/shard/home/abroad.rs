@@ -26,7 +26,6 @@ use hubbub_storage::log::MAX_READ_RECORDS;
 
 use super::batch::payload_bytes;
 use super::conversation::{Asking, Conversation, Target, Watch, Work};
-use super::presence::{PRESENCE_MAX_MEMBERS, Whereabouts};
 use super::{HomeCore, HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
 use crate::message::{Class, EdgeInput, Way};
@@ -113,13 +112,13 @@ impl HomeCore {
         let Some(conversation) = self.conversations.get_mut(&id).filter(this_watch) else { return false };
         if conversation.is_idle() && !std::mem::take(&mut conversation.touched) {
             conversation.watch = Watch::Off;
-            conversation.whereabouts = Whereabouts::default();
+            conversation.whereabouts.farewell(id, out);
             (conversation.asked_who, conversation.untold) = (false, None);
             out.push(HomeOutput::Unwatch(id));
             return false;
         }
         conversation.behind = true;
-        conversation.whereabouts.doubt();
+        conversation.whereabouts.look();
         true
     }
 
@@ -160,23 +159,6 @@ impl HomeCore {
         if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.watch = Watch::On;
             conversation.behind = true;
-        }
-    }
-
-    /// Once for each watch: which members are on other nodes?
-    pub(super) fn ask_who_is_where(&mut self, id: ConversationId, out: &mut Vec<HomeOutput>) {
-        if self.abroad.is_none() {
-            return;
-        }
-        let Some(conversation) = self.conversations.get_mut(&id).filter(|found| found.in_flight.is_none()) else {
-            return;
-        };
-        let Some(state) = &conversation.state else { return };
-        let small = state.member_count() <= PRESENCE_MAX_MEMBERS;
-        if small && conversation.watch == Watch::On && !std::mem::replace(&mut conversation.asked_who, true) {
-            self.say(Topic::Conversation(id), || Word::WhoIsHere, out);
-            // Those who know of us from before may not know who is here now.
-            self.say_who_is_here(id, out);
         }
     }
 

@@ -37,6 +37,9 @@ pub(crate) struct Whereabouts {
     said: HashMap<UserId, PresenceStatus>,
     /// Those who joined and were not shown around yet.
     newcomers: Vec<UserId>,
+    /// Nodes that were asked for their people and have not said since; and those that had not at the look before.
+    silent: Vec<NodeId>,
+    overdue: Vec<NodeId>,
     /// Another node waits to hear who is here.
     asked: bool,
     /// Something of all this may have changed.
@@ -55,6 +58,27 @@ impl Whereabouts {
         self.changed = true;
     }
 
+    /// All nodes are asked for their people. One that does not listen any more has none who follow.
+    pub(super) fn asks(&mut self) {
+        self.silent = self.elsewhere.values().flatten().map(|(node, _)| *node).collect();
+    }
+
+    /// A look at this conversation: what is still unsaid since the look before will not be said.
+    pub(super) fn look(&mut self) {
+        for node in std::mem::replace(&mut self.overdue, std::mem::take(&mut self.silent)) {
+            self.forget_node(node);
+        }
+        self.changed = true;
+    }
+
+    /// Nobody follows any more: the others hear that there is nothing more to hear.
+    pub(super) fn farewell(&mut self, id: ConversationId, out: &mut Vec<HomeOutput>) {
+        if !std::mem::take(self).said.is_empty() {
+            let word = Box::new(Word::Here { people: Vec::new() });
+            out.push(HomeOutput::Say { topic: Topic::Conversation(id), word });
+        }
+    }
+
     fn set(&mut self, user: UserId, node: NodeId, status: PresenceStatus) {
         let places = self.elsewhere.entry(user).or_default();
         places.retain(|(known, _)| *known != node);
@@ -65,6 +89,13 @@ impl Whereabouts {
             self.elsewhere.remove(&user);
         }
         self.changed = true;
+    }
+
+    /// A node has said who is there, and all before that is forgotten.
+    fn has_said(&mut self, node: NodeId) {
+        self.silent.retain(|known| *known != node);
+        self.overdue.retain(|known| *known != node);
+        self.forget_node(node);
     }
 
     fn forget_node(&mut self, node: NodeId) {
@@ -278,10 +309,28 @@ impl HomeCore {
     /// Another node said which members are there: whoever is not named is not.
     pub(super) fn here(&mut self, id: ConversationId, from: NodeId, people: Vec<(UserId, PresenceStatus)>) {
         if let Some(conversation) = self.listening_to(id, from) {
-            conversation.whereabouts.forget_node(from);
+            conversation.whereabouts.has_said(from);
             for (user, status) in people.into_iter().take(PRESENCE_MAX_MEMBERS) {
                 conversation.whereabouts.set(user, from, status);
             }
+        }
+    }
+
+    /// Once for each watch: which members are on other nodes?
+    pub(super) fn ask_who_is_where(&mut self, id: ConversationId, out: &mut Vec<HomeOutput>) {
+        if self.abroad.is_none() {
+            return;
+        }
+        let Some(conversation) = self.conversations.get_mut(&id).filter(|found| found.in_flight.is_none()) else {
+            return;
+        };
+        let Some(state) = &conversation.state else { return };
+        let small = state.member_count() <= PRESENCE_MAX_MEMBERS;
+        if small && conversation.watch == Watch::On && !std::mem::replace(&mut conversation.asked_who, true) {
+            conversation.whereabouts.asks();
+            self.say(Topic::Conversation(id), || Word::WhoIsHere, out);
+            // Those who know of us from before may not know who is here now.
+            self.say_who_is_here(id, out);
         }
     }
 
