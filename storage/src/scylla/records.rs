@@ -1,7 +1,7 @@
 //! The record families and the claims over CQL: the handle.
 //!
 //! Every write is conditional, on the stamp that the write before it left; so one whose outcome is unknown can be settled by
-//! looking, and a try that comes late finds another stamp. What is deleted leaves one for a day ([`write`]). Writes of one
+//! looking, and a try that comes late finds another stamp. What is deleted leaves one for a day ([`mod@write`]). Writes of one
 //! partition go one after the other, as they would only fight over its rounds. Partition keys begin with a byte of ours, since CQL has no empty ones.
 
 pub(super) mod claims;

@@ -15,6 +15,7 @@
 mod meta;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use scylla::errors::{DbError, ExecutionError};
 use sha2::{Digest, Sha256};
@@ -35,6 +36,10 @@ struct Table {
     name: &'static str,
     columns: &'static str,
 }
+
+/// How often, and after which pause, a table is looked for that was just made.
+const META_TRIES: u32 = 20;
+const META_PAUSE: Duration = Duration::from_millis(200);
 
 /// From form n to form n + 1, for each n from 0 on.
 const FORMS: &[&[Table]] = &[&[
@@ -103,7 +108,7 @@ pub(super) async fn open(cluster: &Cluster, config: &CqlConfig) -> Result<Keyspa
     if !tables.contains("meta") {
         schema.make_meta().await?;
     }
-    let meta = Meta::prepare(&schema).await?;
+    let meta = schema.prepare_meta().await?;
     let bucket_size = meta.settle_bucket_size().await?;
     if meta.form().await? < newest() || !families::ALL.iter().all(|family| tables.contains(&table(family))) {
         meta.lock().await?;
@@ -216,6 +221,19 @@ impl Schema<'_> {
             Err(error) if matches!(server_error(&error), Some(DbError::AlreadyExists { .. })) => Ok(()),
             made => made.map(|_| ()).map_err(|error| refused(self.config, "CREATE TABLE meta", &error)),
         }
+    }
+
+    /// A table that another process makes at the same time is not known to every node at once.
+    async fn prepare_meta(&self) -> Result<Meta<'_>, OpenError> {
+        for _ in 1..META_TRIES {
+            match Meta::prepare(self).await {
+                Err(OpenError::Refused { .. } | OpenError::NoConditionalWrites { .. }) => {
+                    tokio::time::sleep(META_PAUSE).await;
+                }
+                ended => return ended,
+            }
+        }
+        Meta::prepare(self).await
     }
 
     async fn make_tables(&self, meta: &Meta<'_>, tables: &mut HashSet<String>) -> Result<(), OpenError> {
