@@ -14,7 +14,8 @@ fn channel(topic: Topic) -> String {
 
 fn publish(server: &RedisServer, topic: Topic, frame: &[u8]) {
     let answer = server.command(&[b"PUBLISH", channel(topic).as_bytes(), frame]).unwrap();
-    assert_eq!(answer, b":1\r\n", "the node's listening connection got it");
+    // Whoever overheard a frame before may not be gone yet.
+    assert!(matches!(answer.as_slice(), b":1\r\n" | b":2\r\n"), "the node's listening connection got it: {answer:?}");
 }
 
 /// The frame in which a node says something, as a relay sees it.
