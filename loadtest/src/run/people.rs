@@ -134,8 +134,18 @@ async fn read_history(run: &Run, conversation: &Conversation) -> anyhow::Result<
     let mut readers = conversation.members.iter().cycle();
     let mut http = conversation.members.first().map(|account| account.http()).context("a conversation of nobody")?;
     loop {
-        let reader = readers.next().context("a conversation of nobody")?;
-        let page = page(reader, &mut http, conversation.id, after).await?;
+        // Who was taken in anew reads from there on: what they lack, another has, unless it is missing for all.
+        let mut page = None;
+        for _ in 0..conversation.members.len() {
+            let reader = readers.next().context("a conversation of nobody")?;
+            let read = self::page(reader, &mut http, conversation.id, after).await?;
+            let whole = read.events.first().is_none_or(|first| first.place().sequence == after.next());
+            page = Some(read);
+            if whole {
+                break;
+            }
+        }
+        let page = page.context("a conversation of nobody")?;
         let mut ledger = run.ledger.borrow_mut();
         for event in &page.events {
             ledger.history(conversation.number, &Seen::of(event));
