@@ -294,7 +294,8 @@ impl HomeCore {
         }
         let records = told_records(id, first, last, told);
         if conversation.in_flight.is_some() {
-            // This home's append comes to nothing, as its place is taken; those who follow need not wait for its end.
+            // This home's append comes to nothing, as its place is taken; or it is what was heard, by a node that read it
+            // before its answer came here. Those who follow need not wait for its end.
             let passed_on = records.is_some_and(|records| self.pass_on(id, &records, out));
             if let Some(conversation) = self.conversations.get_mut(&id) {
                 conversation.behind |= !passed_on;

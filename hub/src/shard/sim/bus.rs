@@ -150,6 +150,9 @@ impl World {
         for gone in gone {
             self.lost(place, gone);
         }
+        if self.nodes[place].asks_store.take_if(|due| *due <= now).is_some() {
+            self.ask_the_store(place);
+        }
         self.tell_view(place);
     }
 

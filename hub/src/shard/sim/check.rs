@@ -40,6 +40,11 @@ impl World {
             self.watch_noted(node);
         }
         self.run_out();
+        if self.faults.is_empty() {
+            for conversation in self.conversations.clone() {
+                self.check(conversation);
+            }
+        }
         if !self.in_cluster {
             // An unknown outcome leaves its records to be told by the next load: make every home look.
             for conversation in self.conversations.clone() {

@@ -16,6 +16,9 @@ use crate::message::{ConnectionKey, Control, EdgeInput, HomeInput};
 use crate::shard::edge::{EdgeCore, Replay};
 use crate::shard::home::{Done, HomeCore, HomeWork};
 
+/// Milliseconds until a node has heard of all others, or has missed them.
+const NEWBORN: u64 = 6_000;
+
 /// A node.
 pub(super) struct Node {
     pub(super) id: NodeId,
@@ -37,6 +40,9 @@ pub(super) struct Node {
     pub(super) nodes: Nodes,
     pub(super) told: Option<(View, bool)>,
     pub(super) next_beat: u64,
+    /// When it asks the store without a reason. A node does so every two minutes, for what nobody knows to be missing: who
+    /// joined by a node that died before this one had heard of it. Once is enough here, and hides nothing else.
+    pub(super) asks_store: Option<u64>,
     pub(super) line: Line,
     /// Forwards that wait for an answer, by number.
     pub(super) pending: BTreeMap<u64, (ConversationId, NodeId)>,
@@ -111,6 +117,7 @@ impl Node {
             nodes,
             told: None,
             next_beat: now,
+            asks_store: Some(now + NEWBORN),
             line: Line::new(in_cluster),
             pending: BTreeMap::new(),
             next_number: 0,

@@ -118,6 +118,10 @@ impl World {
         if self.draw(2) == 0 {
             self.say(self.nodes[place].id, Topic::Cluster, &Word::Bye);
         }
+        // A store is done with what it was handed before a node is missed.
+        while let Some(late) = self.late.pop() {
+            drop(self.start(late));
+        }
         let fresh = self.a_node();
         let dead = std::mem::replace(&mut self.nodes[place], fresh);
         let (id, works, readers) = dead.remains();

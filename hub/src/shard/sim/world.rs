@@ -156,7 +156,9 @@ impl World {
             Fault::Pauses,
             Fault::Impatience,
         ];
-        all.into_iter().filter(|_| self.draw(2) == 0).collect()
+        // Every eighth world is calm: there, everybody hears everything without looking around.
+        let calm = self.draw(8) == 0;
+        all.into_iter().filter(|_| self.draw(2) == 0 && !calm).collect()
     }
 
     pub(super) fn has(&self, fault: Fault) -> bool {
