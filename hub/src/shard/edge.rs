@@ -87,9 +87,11 @@ struct Seat {
 /// How far a seat is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// It asked its home, or reads the log; deliveries pass it by and reach it from there. Only what belongs to its last
-    /// wish, this one, is still of use.
+    /// It asked its home; deliveries pass it by and reach it from there. Only what belongs to its last wish, this one, is
+    /// still of use.
     Resuming(u32),
+    /// Its home has answered that wish, and it reads the log first.
+    Reading(u32),
     /// It has everything up to here; its home counts it as a follower.
     Live(Sequence),
 }
@@ -268,7 +270,7 @@ impl EdgeCore {
                     delivered += 1;
                 }
                 Stage::Live(cursor) if cursor < delivery.sequence => skipped.push((seat.slot, cursor)),
-                Stage::Live(_) | Stage::Resuming(_) => {}
+                Stage::Live(_) | Stage::Resuming(_) | Stage::Reading(_) => {}
             }
         }
         metrics::deliveries(delivered);
@@ -320,8 +322,9 @@ impl EdgeCore {
         }
     }
 
-    /// Ends the flow of a leaver's sockets: of those that are live with the record they just got, of those that are
-    /// resuming at once, with the word that nothing follows.
+    /// Ends the flow of a leaver's sockets: of those that are live with the record they just got, of those that read the
+    /// log at once, with the word that nothing follows. One that waits for its home's answer gets that, as it comes later
+    /// than this: by then they may be back, and this may be from before they came.
     fn unseat_leaver(&mut self, user: UserId, delivery: &Delivery, sink: &mut impl EdgeSink) {
         let conversation = delivery.conversation;
         for slot in self.people.get(&user).cloned().unwrap_or_default() {
@@ -330,8 +333,12 @@ impl EdgeCore {
             let key = ConnectionKey { shard: self.shard, slot, tenant: resident.tenant };
             let seat = self.rooms.get(&conversation).into_iter().flatten().find(|seat| seat.slot == slot);
             let Some(Seat { stage, .. }) = seat else { continue };
-            if matches!(stage, Stage::Resuming(_)) {
-                answer::refuse(slot, conversation, Some(delivery.sequence.previous()), None, sink);
+            match stage {
+                Stage::Live(_) => {}
+                Stage::Resuming(_) => continue,
+                Stage::Reading(_) => {
+                    answer::refuse(slot, conversation, Some(delivery.sequence.previous()), None, sink);
+                }
             }
             self.leave(key, conversation, sink);
         }

@@ -35,6 +35,7 @@ impl EdgeCore {
         match answer {
             Answer::Caught { gap, after, recent, head } if !recent.is_empty() && !sink.has_room(key.slot) => {
                 // A socket that resumes much at once takes it from the log, at its own pace (BOUNDED).
+                seat.stage = Stage::Reading(wish);
                 sink.home(HomeInput::Unsubscribe { conversation, shard: self.shard });
                 accept(key.slot, command, gap, sink);
                 sink.replay(Replay { key, conversation, wish, after, head });
@@ -48,6 +49,7 @@ impl EdgeCore {
                 sink.frame(key.slot, Live { conversation_id: conversation, seq: head }.into());
             }
             Answer::Behind { gap, after, head } => {
+                seat.stage = Stage::Reading(wish);
                 accept(key.slot, command, gap, sink);
                 sink.replay(Replay { key, conversation, wish, after, head });
             }
@@ -68,7 +70,8 @@ impl EdgeCore {
             return None;
         }
         let room = self.rooms.get_mut(&conversation)?;
-        room.iter_mut().find(|seat| seat.slot == key.slot && seat.stage == Stage::Resuming(wish))
+        let of_wish = |stage| matches!(stage, Stage::Resuming(this) | Stage::Reading(this) if this == wish);
+        room.iter_mut().find(|seat| seat.slot == key.slot && of_wish(seat.stage))
     }
 
     /// Whether a replay is still of use.
@@ -79,7 +82,8 @@ impl EdgeCore {
     /// A socket got the log up to the head of its replay: asks for what came since.
     pub(crate) fn replayed(&mut self, replay: &Replay, sink: &mut impl EdgeSink) {
         let Replay { key, conversation, wish, head, .. } = *replay;
-        if self.wants(replay) {
+        if let Some(seat) = self.resuming(key, conversation, wish) {
+            seat.stage = Stage::Resuming(wish);
             let user = self.connections[key.slot as usize].user;
             let after = Some(head);
             let subscribe = Subscribe { conversation, user, key, wish, after, command: None };

@@ -211,7 +211,7 @@ impl HomeCore {
             conversation.follow(*shard);
         }
         let mut shards: Vec<u8> = conversation.edges().collect();
-        // A leaver's socket that is still resuming is no follower yet, and must hear of it all the same (MEMBERS-ONLY).
+        // A leaver's socket that reads the log is no follower yet, and must hear of it all the same (MEMBERS-ONLY).
         shards.extend(delivery.leaves.iter().flat_map(|user| self.directory.shards_of(*user)));
         shards.sort_unstable();
         shards.dedup();
