@@ -303,7 +303,11 @@ impl EdgeCore {
         // The home counted one for this person.
         match seated {
             0 => sink.home(HomeInput::Unsubscribe { conversation, shard }),
-            more => (1..more).for_each(|_| sink.home(HomeInput::Follow { conversation, shard })),
+            more => {
+                (1..more).for_each(|_| sink.home(HomeInput::Follow { conversation, shard }));
+                // Had they looked away, or back, on the way of this record, the conversation was not told.
+                sink.home(HomeInput::Presence { conversation });
+            }
         }
     }
 

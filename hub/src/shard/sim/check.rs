@@ -10,15 +10,19 @@ use hubbub_storage::log::Range;
 
 use super::reader::Reader;
 use super::said::{Ended, Said};
-use super::world::{MOMENT, SHARDS, World, id};
+use super::world::{Fault, MOMENT, SHARDS, World, id};
 
 /// Seconds until all nodes know of each other again, nobody is suspected, and every home has looked around.
 const REST_SECONDS: usize = 12;
+/// Seconds until whoever died is missed.
+const MISSED_SECONDS: usize = 6;
+/// How often trouble comes at the end.
+const TROUBLES: usize = 3;
 
 impl World {
     /// Lets everything come to rest, compares all with the log, and counts the events that were heard.
     pub(super) fn settle_and_check(&mut self) -> u64 {
-        self.last_trouble();
+        (0..TROUBLES).for_each(|_| self.last_trouble());
         self.failures = false;
         self.rest();
         let seed = self.seed;
@@ -46,13 +50,12 @@ impl World {
             }
         }
         if !self.in_cluster {
-            // An unknown outcome leaves its records to be told by the next load: make every home look.
-            for conversation in self.conversations.clone() {
-                let author = self.people[0];
-                let command = Command::RemoveMember(RemoveMember { user_id: UserId::from_bytes([9; 16]) });
-                self.submit(conversation, author, Some(ClientMessageId::from_bytes(id(u64::MAX, 3))), command);
-            }
-            return self.run_out();
+            self.make_homes_look();
+            return;
+        }
+        let quiet = [Fault::Appends, Fault::Late, Fault::Losses, Fault::Downs, Fault::Pauses];
+        if self.faults.iter().all(|fault| !quiet.contains(fault)) {
+            self.check_ghosts();
         }
         for _ in 0..REST_SECONDS {
             self.time += 1_000;
@@ -64,6 +67,35 @@ impl World {
                 }
             }
             self.run_out();
+        }
+    }
+
+    /// An unknown outcome leaves its records to be told by the next load.
+    fn make_homes_look(&mut self) {
+        for conversation in self.conversations.clone() {
+            let author = self.people[0];
+            let command = Command::RemoveMember(RemoveMember { user_id: UserId::from_bytes([9; 16]) });
+            self.submit(conversation, author, Some(ClientMessageId::from_bytes(id(u64::MAX, 3))), command);
+        }
+        self.run_out();
+    }
+
+    /// When all that died are missed, and before anybody looks around, nobody is told to be here who is nowhere.
+    fn check_ghosts(&mut self) {
+        for _ in 0..MISSED_SECONDS {
+            self.time += 1_000;
+            (0..self.nodes.len()).for_each(|node| self.beat(node));
+            self.run_out();
+        }
+        for reader in self.nodes.iter().flat_map(|node| node.readers.values()) {
+            for (user, told) in reader.told.iter().filter(|(user, _)| !reader.parted.contains(user)) {
+                let gone = self.presence_of(*user) == PresenceStatus::Offline;
+                let (seed, key) = (self.seed, reader.key);
+                assert!(
+                    !gone || *told == PresenceStatus::Offline,
+                    "presence: seed {seed}: {key:?} sees a ghost: {user}"
+                );
+            }
         }
     }
 

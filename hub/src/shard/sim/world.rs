@@ -156,8 +156,8 @@ impl World {
             Fault::Pauses,
             Fault::Impatience,
         ];
-        // Every eighth world is calm: there, everybody hears everything without looking around.
-        let calm = self.draw(8) == 0;
+        // Every fifth world is calm: there, everybody hears everything without looking around.
+        let calm = self.draw(5) == 0;
         all.into_iter().filter(|_| self.draw(2) == 0 && !calm).collect()
     }
 
@@ -209,7 +209,7 @@ impl World {
             5..=12 => self.somebody_acts(),
             13 | 14 => self.somebody_repeats(),
             15 => self.somebody_looks_away(),
-            16 => self.somebody_asks_rest(),
+            16 | 26 => self.somebody_asks_rest(),
             17 | 18 => {
                 let (node, shard) = (self.some_node(), self.draw(SHARDS));
                 self.home(node, shard, HomeCore::sweep);
