@@ -77,7 +77,7 @@ pub(crate) async fn run(keeper: Arc<Doorkeeper>, listener: TcpListener, http: Ar
     loop {
         let accepted = tokio::select! {
             biased;
-            () = keeper.shared.draining.cancelled() => return,
+            () = keeper.shared.leaving.cancelled() => return,
             accepted = take_one(&keeper, &listener) => accepted,
         };
         let (stream, peer, pending) = match accepted {

@@ -124,6 +124,12 @@ impl Cluster {
         self.hello();
     }
 
+    /// Whether another node takes conversations home, as far as this one knows.
+    pub(crate) fn has_other_homes(&self) -> bool {
+        let me = usize::from(self.nodes().takes_homes());
+        self.view().is_some_and(|view| view.homes() > me)
+    }
+
     /// Says that this node is here.
     pub(crate) fn hello(&self) {
         let homes = self.nodes().takes_homes();

@@ -32,8 +32,11 @@ pub struct HubConfig {
     pub dead_after: Duration,
     /// Bytes that may wait for one socket.
     pub max_outbox_bytes: usize,
-    /// Over how long clients are asked to spread their return when the hub drains.
+    /// Over how long clients are asked to spread their return when the hub drains and there is no other.
     pub reconnect_window: Duration,
+    /// Over how long a hub that drains hands its sockets to the others, if there are any: at the most three quarters of
+    /// the time that it has.
+    pub handover_window: Duration,
     /// Conversations whose state one shard keeps while nobody is subscribed to them.
     pub max_idle_conversations: usize,
 }
@@ -54,6 +57,7 @@ impl Default for HubConfig {
             dead_after: Duration::from_millis(limits::DEAD_AFTER_MS),
             max_outbox_bytes: limits::MAX_OUTBOX_BYTES,
             reconnect_window: Duration::from_secs(5),
+            handover_window: Duration::from_secs(3),
             max_idle_conversations: 50_000,
         }
     }

@@ -62,6 +62,8 @@ pub(crate) struct Connection {
     paging: Cell<bool>,
     /// Nobody reads from it any more.
     gone: Cell<bool>,
+    /// It is to close as soon as what it asked is answered; nothing more is read.
+    parting: Cell<bool>,
     closing: Cell<Option<CloseCode>>,
     dirty: Cell<bool>,
     _permit: Permit,
@@ -101,6 +103,7 @@ impl Connection {
             wishes: Cell::new(0),
             paging: Cell::new(false),
             gone: Cell::new(false),
+            parting: Cell::new(false),
             closing: Cell::new(None),
             dirty: Cell::new(false),
             _permit: permit,
@@ -143,6 +146,7 @@ impl Connection {
         if let Some(frame) = frame {
             self.frame(frame);
         }
+        self.part_if_answered();
         if was_full {
             self.wake();
         }
@@ -150,7 +154,7 @@ impl Connection {
 
     /// Whether the next command may be read.
     pub(crate) fn takes_commands(&self) -> bool {
-        self.in_flight.get() < MAX_COMMANDS_IN_FLIGHT && self.wishes.get() < MAX_CURSORS
+        !self.parting.get() && self.in_flight.get() < MAX_COMMANDS_IN_FLIGHT && self.wishes.get() < MAX_CURSORS
     }
 
     /// Notes that its home was asked for a conversation.
@@ -184,6 +188,26 @@ impl Connection {
             self.closing.set(Some(code));
             self.outbox.borrow_mut().force(frame::close(code, None), None);
             self.closed(code);
+        }
+    }
+
+    /// Asks the client to come back after this long. It goes on until it is closed.
+    pub(crate) fn ask_back(&self, after: Duration) {
+        let reconnect_after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        let reason = GoingAwayReason::Draining;
+        self.frame(&GoingAway { reason, reconnect_after_ms, resume: Vec::new() }.into());
+    }
+
+    /// Sends the client to another node as soon as all that it asked is answered (DRAINED).
+    pub(crate) fn part(&self) {
+        self.parting.set(true);
+        self.part_if_answered();
+    }
+
+    fn part_if_answered(&self) {
+        if self.parting.get() && self.in_flight.get() == 0 && self.closing.get().is_none() {
+            self.ask_back(Duration::ZERO);
+            self.close(CloseCode::Restart);
         }
     }
 
@@ -333,13 +357,30 @@ mod tests {
     use crate::admission::Admission;
     use crate::config::HubConfig;
 
-    #[tokio::test]
-    async fn bounded_no_command_is_read_while_as_many_as_may_be_wait_for_their_answer() {
+    async fn connection() -> Connection {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tcp = TcpStream::connect(address).await.unwrap();
         let permit = Admission::new(&HubConfig::default()).admit(address.ip()).ok().unwrap();
-        let connection = Connection::new(Format::Json, tcp, 1024, permit);
+        Connection::new(Format::Json, tcp, 1024, permit)
+    }
+
+    #[tokio::test]
+    async fn drained_a_socket_that_is_handed_over_hears_the_answers_to_all_that_was_taken_first() {
+        let connection = connection().await;
+        connection.took_command();
+        connection.took_command();
+        connection.part();
+        assert!(!connection.takes_commands(), "nothing more is read");
+        connection.answer(None);
+        assert_eq!(connection.closing(), None, "DRAINED: one is still to be answered");
+        connection.answer(None);
+        assert_eq!(connection.closing(), Some(CloseCode::Restart));
+    }
+
+    #[tokio::test]
+    async fn bounded_no_command_is_read_while_as_many_as_may_be_wait_for_their_answer() {
+        let connection = connection().await;
         for taken in 0..MAX_COMMANDS_IN_FLIGHT {
             assert!(connection.takes_commands(), "{taken} wait");
             connection.took_command();

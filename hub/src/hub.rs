@@ -80,6 +80,7 @@ impl Hub {
             clock,
             open_commands: Arc::default(),
             partings: Arc::default(),
+            leaving: CancellationToken::new(),
             draining: CancellationToken::new(),
             stop: CancellationToken::new(),
             failed: CancellationToken::new(),
@@ -167,9 +168,9 @@ impl Hub {
         self.inner.shared.directory.sockets()
     }
 
-    /// Whether it takes no more commands.
+    /// Whether it takes no more sockets, because it stops.
     pub fn is_draining(&self) -> bool {
-        self.inner.shared.is_draining()
+        self.inner.shared.is_leaving()
     }
 
     /// Waits until a shard has ended although nobody asked it to: the process should end, loudly.
@@ -177,8 +178,8 @@ impl Hub {
         self.inner.shared.failed.cancelled().await;
     }
 
-    /// Stops softly within `grace`: takes nothing new, tells every socket when to come back, answers every accepted
-    /// command, closes (DRAINED). Then ends the shards.
+    /// Stops softly within `grace`: takes no new socket, hands those it has to the other nodes or tells them when to come
+    /// back, answers every accepted command, closes (DRAINED). Then ends the shards.
     pub async fn drain(&self, grace: Duration) {
         let deadline = tokio::time::Instant::now() + grace;
         self.inner.shared.cluster.leave();

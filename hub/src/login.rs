@@ -97,7 +97,7 @@ async fn enter(
         return Err(Some(error.into()));
     }
     // Nothing is waited for from here to the seat, so whoever is seated is there when all are told (DRAINED).
-    if local.is_draining() {
+    if local.is_leaving() {
         let error = ErrorBody::new(ErrorCode::Draining, "this server is stopping: come back in a few seconds");
         return Err(Some(Refused { error, code: CloseCode::Restart }));
     }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hubbub_domain::cluster::{View, Word};
 use hubbub_domain::conversation::Act;
@@ -206,6 +207,8 @@ pub(crate) enum Class {
 pub(crate) enum Control {
     /// Close the sockets of this session within the second (MEMBERS-ONLY).
     EndSession(SessionId),
+    /// Close each socket at a moment of its own in this window; until then it works as ever.
+    HandOver(Duration),
     /// Tell every socket when to come back, and take no more commands.
     Drain,
     /// Close every socket with `restart`.

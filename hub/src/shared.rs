@@ -53,7 +53,9 @@ pub(crate) struct Shared {
     pub(crate) open_commands: Arc<AtomicU64>,
     /// Sockets that have lost their seat and are not yet closed.
     pub(crate) partings: Arc<AtomicU64>,
-    /// Cancelled when the hub begins to drain.
+    /// Cancelled when the hub begins to stop: its door closes.
+    pub(crate) leaving: CancellationToken,
+    /// Cancelled when it takes no more commands, because it stops.
     pub(crate) draining: CancellationToken,
     /// Cancelled when shards are to end at once.
     pub(crate) stop: CancellationToken,
@@ -62,6 +64,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.is_cancelled()
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
     }

@@ -8,16 +8,16 @@ mod sink;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hubbub_domain::conversations::Conversations;
 use hubbub_domain::identity::Caller;
 use hubbub_domain::sessions::Sessions;
 use hubbub_protocol::frame::client::PresenceStatus;
 use hubbub_protocol::frame::close::CloseCode;
-use hubbub_protocol::frame::server::{GoingAway, GoingAwayReason, SessionInvalidated};
+use hubbub_protocol::frame::server::SessionInvalidated;
 use hubbub_protocol::{ConversationId, Sequence, SessionId, Timestamp, UserId};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
@@ -120,6 +120,10 @@ impl Local {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.shared.is_draining()
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.shared.is_leaving()
     }
 
     pub(crate) fn open_command(&self) -> OpenCount {
@@ -320,18 +324,42 @@ impl Local {
         self.ended.borrow().contains(&session)
     }
 
+    /// Closes each connection at its own moment of the window. Until then it works as ever, so that nobody is without
+    /// the hub for longer than it takes to come to another (DRAINED).
+    pub(crate) fn hand_over(self: &Rc<Self>, window: Duration) {
+        let seats = self.seats.borrow();
+        let mut moments: Vec<(Duration, Weak<Connection>)> = seats
+            .iter()
+            .flatten()
+            .map(|(connection, who)| (self.moment(who.key, window), Rc::downgrade(connection)))
+            .collect();
+        drop(seats);
+        moments.sort_unstable_by_key(|(moment, _)| *moment);
+        let (local, began) = (Rc::clone(self), tokio::time::Instant::now());
+        self.spawn(async move {
+            for (moment, connection) in moments {
+                tokio::time::sleep_until(began + moment).await;
+                if let Some(connection) = connection.upgrade() {
+                    connection.part();
+                    local.flush_later(&connection);
+                }
+            }
+        });
+    }
+
     /// Tells every connection when to come back: each a different moment of the window (DRAINED).
     pub(crate) fn announce_drain(&self) {
-        let window = u64::try_from(self.config().reconnect_window.as_millis()).unwrap_or(u64::MAX).max(1);
         for (connection, who) in self.seats.borrow().iter().flatten() {
-            // Fibonacci hashing spreads neighbours far apart.
-            let spread =
-                u64::from(who.key.slot).wrapping_add(u64::from(self.id) << 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let reconnect_after_ms = (spread >> 32) % window;
-            let reason = GoingAwayReason::Draining;
-            connection.frame(&GoingAway { reason, reconnect_after_ms, resume: Vec::new() }.into());
+            connection.ask_back(self.moment(who.key, self.config().reconnect_window));
             self.flush_later(connection);
         }
+    }
+
+    /// A connection's moment in a window, far from its neighbours' (Fibonacci hashing, Knuth 1973, section 6.4).
+    fn moment(&self, key: ConnectionKey, window: Duration) -> Duration {
+        let number = u64::from(key.slot).wrapping_add(u64::from(self.id) << 32);
+        let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX).max(1);
+        Duration::from_millis((number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % window_ms)
     }
 
     pub(crate) fn close_all(&self) {

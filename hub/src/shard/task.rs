@@ -143,6 +143,7 @@ impl ShardTask {
         match wake {
             Wake::Stop => return false,
             Wake::Control(Control::EndSession(session)) => self.local.end_session(session),
+            Wake::Control(Control::HandOver(window)) => self.local.hand_over(window),
             Wake::Control(Control::Drain) => self.local.announce_drain(),
             Wake::Control(Control::CloseAll) => self.local.close_all(),
             Wake::Control(Control::Cluster { view, up }) => self.home.cluster_changed(view, up),

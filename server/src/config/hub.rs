@@ -109,8 +109,13 @@ fn read_deadlines(reader: &mut Reader, default: HubConfig) -> HubConfig {
         ),
         reconnect_window: milliseconds(
             "hub.reconnect_window_ms",
-            "Milliseconds over which clients are asked to spread their return when this process stops.",
+            "Milliseconds over which clients are asked to spread their return when this process stops and there is no other hub.",
             default.reconnect_window,
+        ),
+        handover_window: milliseconds(
+            "hub.handover_window_ms",
+            "Milliseconds over which a process that stops hands its sockets to the other hubs, each at its own moment.",
+            default.handover_window,
         ),
         ..default
     }

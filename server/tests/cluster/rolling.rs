@@ -10,14 +10,14 @@ use crate::kit::load::{Load, kept_time};
 /// with all else.
 const GAP_MAX_MS: u64 = 2_000;
 const GAP_MAX_DEBUG_MS: u64 = 6_000;
-/// Clients come back within this time, each at a moment of its own.
+/// A node hands its clients over within this time, each at a moment of its own.
 const SPREAD_MS: u64 = 1_500;
 /// Of those who come back so many times as many may come within some 100 ms as if they were spread evenly.
 const UNEVEN: u64 = 3;
 
 #[test]
 fn drained_a_rolling_restart_of_three_nodes_loses_nothing_and_makes_no_herd() {
-    let window = format!("hub.reconnect_window_ms={SPREAD_MS}");
+    let window = format!("hub.handover_window_ms={SPREAD_MS}");
     let Some(mut cluster) = Cluster::of_three(&["--set", &window]) else { return };
     let clients = by_length("200", "2000");
     let words = ["cluster", "--clients", clients, "--members", "10", "--rate", "80"];

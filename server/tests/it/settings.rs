@@ -43,6 +43,7 @@ fn every_setting_of_the_hub_of_rest_and_of_the_stop_reaches_its_own_field() {
         ("hub.heartbeat_ms", "1009"),
         ("hub.dead_after_ms", "1010"),
         ("hub.reconnect_window_ms", "1011"),
+        ("hub.handover_window_ms", "1018"),
         ("rest.auth_per_minute", "1012"),
         ("rest.general_per_minute", "1013"),
         ("rest.deadline_ms", "1015"),
@@ -68,6 +69,7 @@ fn every_setting_of_the_hub_of_rest_and_of_the_stop_reaches_its_own_field() {
         dead_after: Duration::from_millis(1_010),
         max_outbox_bytes: 200_005,
         reconnect_window: Duration::from_millis(1_011),
+        handover_window: Duration::from_millis(1_018),
         max_idle_conversations: 1_006,
     };
     let rest = RestSection {

@@ -371,7 +371,7 @@ impl World {
                 let here = node.readers.iter().filter(|((edge, _), _)| usize::from(*edge) == shard);
                 node.rechecks.extend(here.map(|(_, reader)| reader.key));
             }
-            Control::EndSession(_) | Control::Drain | Control::CloseAll => {}
+            Control::EndSession(_) | Control::HandOver(_) | Control::Drain | Control::CloseAll => {}
         }
     }
 
