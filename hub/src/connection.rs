@@ -9,7 +9,6 @@ pub(crate) mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -21,13 +20,12 @@ use hubbub_protocol::codec::Format;
 use hubbub_protocol::frame::close::CloseCode;
 use hubbub_protocol::frame::server::{GoingAway, GoingAwayReason, ServerFrame};
 use hubbub_protocol::limits::{MAX_COMMANDS_IN_FLIGHT, MAX_CURSORS};
-use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use self::outbox::{Outbox, Place};
 use crate::admission::Permit;
 use crate::message::{Class, ConnectionKey};
+use crate::transport::Transport;
 use crate::{frame, metrics};
 
 /// A slow reader is given this long to take what tells it to come back; its frames are gone already.
@@ -40,7 +38,7 @@ const SLOW_RECONNECT_MS: u64 = 1_000;
 /// A socket.
 pub(crate) struct Connection {
     pub(crate) format: Format,
-    tcp: TcpStream,
+    transport: Transport,
     outbox: RefCell<Outbox>,
     task: RefCell<Option<Waker>>,
     /// Rings when the outbox has room for pages again, when a page's turn is over, and when the socket ends.
@@ -87,12 +85,12 @@ pub(crate) struct Who {
 }
 
 impl Connection {
-    pub(crate) fn new(format: Format, tcp: TcpStream, max_outbox_bytes: usize, permit: Permit) -> Self {
+    pub(crate) fn new(format: Format, transport: Transport, max_outbox_bytes: usize, permit: Permit) -> Self {
         Self {
             expires_at: Cell::default(),
             ephemeral: Cell::default(),
             format,
-            tcp,
+            transport,
             outbox: RefCell::new(Outbox::new(max_outbox_bytes)),
             task: RefCell::new(None),
             room: Notify::new(),
@@ -249,7 +247,7 @@ impl Connection {
     pub(crate) fn flush(&self) {
         self.dirty.set(false);
         let result = self.write_now();
-        if result.is_err() || !self.outbox.borrow().is_empty() {
+        if result.is_err() || self.has_unsent() {
             // A broken socket is noticed by its task, which reads it.
             self.wake();
         }
@@ -259,7 +257,7 @@ impl Connection {
     fn write_now(&self) -> io::Result<()> {
         let mut outbox = self.outbox.borrow_mut();
         let was_high = outbox.is_high();
-        let result = outbox.write_to(&self.tcp);
+        let result = outbox.write_to(&self.transport).and_then(|()| self.transport.try_flush());
         if was_high && !outbox.is_high() {
             self.room.notify_waiters();
         }
@@ -306,20 +304,12 @@ impl Connection {
 
     /// Sends the end of the stream, and reads to the client's.
     pub(crate) async fn hear_out(&self) {
-        if SockRef::from(&self.tcp).shutdown(Shutdown::Write).is_err() {
-            return;
-        }
-        let mut unread = [0; 1024];
-        loop {
-            if self.tcp.readable().await.is_err() {
-                return;
-            }
-            match self.tcp.try_read(&mut unread) {
-                Ok(0) => return,
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
-                Ok(_) | Err(_) => {}
-            }
-        }
+        self.transport.hear_out().await;
+    }
+
+    /// Whether something that was queued is still to be sent.
+    fn has_unsent(&self) -> bool {
+        !self.outbox.borrow().is_empty() || self.transport.has_unsent()
     }
 
     fn wake(&self) {
@@ -337,10 +327,10 @@ impl Connection {
         }
         drop(task);
         loop {
-            if self.outbox.borrow().is_empty() {
+            if !self.has_unsent() {
                 return Poll::Ready(Ok(()));
             }
-            match self.tcp.poll_write_ready(context) {
+            match self.transport.poll_write_ready(context) {
                 Poll::Ready(Ok(())) => {}
                 other => return other,
             }
@@ -351,7 +341,7 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::admission::Admission;
@@ -362,7 +352,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let tcp = TcpStream::connect(address).await.unwrap();
         let permit = Admission::new(&HubConfig::default()).admit(address.ip()).ok().unwrap();
-        Connection::new(Format::Json, tcp, 1024, permit)
+        Connection::new(Format::Json, Transport::Plain(tcp), 1024, permit)
     }
 
     #[tokio::test]

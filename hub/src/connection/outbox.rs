@@ -9,7 +9,6 @@ use bytes::Bytes;
 use hubbub_protocol::frame::Cursor;
 use hubbub_protocol::limits::MAX_CURSORS;
 use hubbub_protocol::{ConversationId, Sequence};
-use tokio::net::TcpStream;
 
 /// Frames joined in one write. The kernel takes up to 1,024; more than this gains nothing.
 const MAX_SLICES: usize = 64;
@@ -37,12 +36,6 @@ pub(crate) struct Full;
 /// Something to write to without waiting: a socket, or a test that takes a few bytes at a time.
 pub(crate) trait TryWrite {
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-}
-
-impl TryWrite for TcpStream {
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Self::try_write_vectored(self, slices)
-    }
 }
 
 impl Outbox {

@@ -18,10 +18,10 @@ pub(crate) struct Wire(pub(crate) Rc<Connection>);
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let tcp = &self.0.tcp;
+        let transport = &self.0.transport;
         loop {
-            ready!(tcp.poll_read_ready(context))?;
-            match tcp.try_read(buffer.initialize_unfilled()) {
+            ready!(transport.poll_read_ready(context))?;
+            match transport.try_read(buffer.initialize_unfilled()) {
                 Ok(read) => {
                     buffer.advance(read);
                     return Poll::Ready(Ok(()));
