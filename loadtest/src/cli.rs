@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::client::ClientError;
+use crate::floor;
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::signs::Signs;
@@ -35,6 +36,9 @@ enum Command {
     /// Lists the scenarios.
     #[command(name = "list")]
     List,
+    /// Runs a floor alone: a bare program that a server is compared with.
+    #[command(name = "floor")]
+    Floor(floor::Alone),
     #[command(flatten)]
     Scenario(Scenario),
 }
@@ -42,20 +46,28 @@ enum Command {
 impl Cli {
     /// Does what the command line asks for.
     pub fn run(&self) -> ExitCode {
-        let Command::Scenario(scenario) = &self.command else {
-            for (name, about) in Scenario::LIST {
-                println!("{name:12}{about}");
+        match &self.command {
+            Command::List => {
+                for (name, about) in Scenario::LIST {
+                    println!("{name:16}{about}");
+                }
+                ExitCode::SUCCESS
             }
-            return ExitCode::SUCCESS;
-        };
-        match run(scenario) {
-            Ok(report) if report.passed() => ExitCode::SUCCESS,
-            Ok(_) => ExitCode::from(FAILED),
-            Err(error) => {
-                eprintln!("loadtest: {error:#}");
-                let is_usage = matches!(error.downcast_ref(), Some(ClientError::BadUrl { .. }));
-                ExitCode::from(if is_usage { USAGE } else { FAILED })
-            }
+            Command::Floor(floor) => exit(floor.run().map(|()| true)),
+            Command::Scenario(scenario) => exit(run(scenario).map(|report| report.passed())),
+        }
+    }
+}
+
+/// 0 for what passed; else why it did not.
+fn exit(outcome: anyhow::Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILED),
+        Err(error) => {
+            eprintln!("loadtest: {error:#}");
+            let is_usage = matches!(error.downcast_ref(), Some(ClientError::BadUrl { .. }));
+            ExitCode::from(if is_usage { USAGE } else { FAILED })
         }
     }
 }
@@ -68,7 +80,7 @@ impl Cli {
 pub fn scenario(words: &[&str]) -> anyhow::Result<Scenario> {
     match Cli::try_parse_from(["loadtest"].iter().chain(words))?.command {
         Command::Scenario(scenario) => Ok(scenario),
-        Command::List => anyhow::bail!("a list is no scenario"),
+        Command::List | Command::Floor(_) => anyhow::bail!("that is no scenario"),
     }
 }
 

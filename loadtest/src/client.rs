@@ -10,6 +10,7 @@ pub mod socket;
 pub mod stamp;
 
 mod conversations;
+pub(crate) mod knock;
 mod link;
 mod options;
 mod sends;

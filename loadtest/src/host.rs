@@ -1,6 +1,10 @@
-//! What the machine says of the server: CPU, memory and descriptors of its process, and the kernel's socket memory.
+//! What the machine says of the server: memory and descriptors of its process, and the kernel's socket memory. Its CPU
+//! is in [`cpu`], where it runs in [`cores`].
 //!
 //! Everything comes from `/proc`, by process id; what cannot be read is `None` and never guessed.
+
+pub mod cores;
+pub mod cpu;
 
 use std::fs;
 
@@ -11,14 +15,10 @@ const SOCKET_CACHES: [&str; 7] =
     ["TCP", "TCPv6", "sock_inode_cache", "filp", "dentry", "eventpoll_epi", "eventpoll_pwq"];
 /// The kernel's page, in KiB, in which `/proc/net/sockstat` counts buffers.
 const PAGE_KIB: u64 = 4;
-/// Clock ticks a second in `/proc/PID/stat`: the same on every Linux that Rust runs on.
-const TICK_US: u64 = 10_000;
 
 /// One look at a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Process {
-    /// CPU that it used so far, in user and in system mode, in microseconds.
-    pub cpu_us: u64,
     /// Resident memory, in KiB.
     pub rss_kib: u64,
     /// Its proportional share of resident memory, in KiB, where it can be read.
@@ -31,10 +31,8 @@ impl Process {
     /// Looks at a process now; `None` if it is gone or cannot be read.
     pub fn look(pid: u32) -> Option<Self> {
         let folder = format!("/proc/{pid}");
-        let stat = fs::read_to_string(format!("{folder}/stat")).ok()?;
         let status = fs::read_to_string(format!("{folder}/status")).ok()?;
         Some(Self {
-            cpu_us: cpu_us(&stat)?,
             rss_kib: field_kib(&status, "VmRSS:")?,
             pss_kib: fs::read_to_string(format!("{folder}/smaps_rollup"))
                 .ok()
@@ -43,18 +41,24 @@ impl Process {
         })
     }
 
+    /// Looks at several processes, all together; `None` if there are none, or one is gone.
+    pub fn of_all(pids: &[u32]) -> Option<Self> {
+        let mut all = pids.iter().map(|pid| Self::look(*pid));
+        let first = all.next()??;
+        all.try_fold(first, |sum, one| {
+            let one = one?;
+            Some(Self {
+                rss_kib: sum.rss_kib + one.rss_kib,
+                pss_kib: sum.pss_kib.zip(one.pss_kib).map(|(a, b)| a + b),
+                descriptors: sum.descriptors.zip(one.descriptors).map(|(a, b)| a + b),
+            })
+        })
+    }
+
     /// Looks at the process that runs this.
     pub fn own() -> Option<Self> {
         Self::look(std::process::id())
     }
-}
-
-/// CPU of a `/proc/PID/stat`: fields 14 and 15. The name, field 2, may hold anything, so counting starts behind it.
-fn cpu_us(stat: &str) -> Option<u64> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some((user + system) * TICK_US)
 }
 
 fn field_kib(text: &str, name: &str) -> Option<u64> {
@@ -121,12 +125,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_is_found_behind_a_name_with_blanks_and_brackets() {
-        let stat = "7 (a b) c) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0 100 1000 10 0";
-        assert_eq!(cpu_us(stat), Some(3_000_000));
-    }
-
-    #[test]
     fn socket_memory_is_read_from_both_files() {
         let sockstat = "sockets: used 9\nTCP: inuse 5 orphan 0 tw 2 alloc 7 mem 3\nUDP: inuse 1 mem 4\n";
         assert_eq!(buffers_kib(sockstat), Some(12));
@@ -138,6 +136,7 @@ mod tests {
     #[test]
     fn this_process_can_be_looked_at() {
         let own = Process::own().expect("its own files");
+        assert_eq!(Process::of_all(&[std::process::id(); 2]).map(|two| two.rss_kib > own.rss_kib), Some(true));
         assert!(own.rss_kib > 0 && own.descriptors.is_some_and(|count| count > 0));
     }
 

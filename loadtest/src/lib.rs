@@ -12,6 +12,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod floor;
 pub mod host;
 pub mod ledger;
 pub mod measure;
@@ -20,6 +21,7 @@ pub mod pacer;
 pub mod report;
 pub mod scenario;
 pub mod signs;
+pub mod statistics;
 
 mod progress;
 mod run;

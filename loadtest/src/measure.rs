@@ -74,6 +74,11 @@ impl Latencies {
         }
     }
 
+    /// Records a time.
+    pub fn took(&mut self, time: Duration) {
+        self.record(0, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
     /// How many were recorded.
     pub fn count(&self) -> u64 {
         self.histogram.as_ref().map_or(0, Histogram::len)
@@ -91,10 +96,25 @@ impl Latencies {
         })
     }
 
+    /// The median, in microseconds; 0 if nothing was recorded.
+    pub(crate) fn median_us(&self) -> f64 {
+        self.percentiles().map_or(0.0, |percentiles| as_f64(percentiles.p50))
+    }
+
     /// Forgets all.
     pub fn clear(&mut self) {
         if let Some(histogram) = &mut self.histogram {
             histogram.clear();
         }
     }
+}
+
+/// So many of something by so much of something.
+pub(crate) fn per(count: u64, by: f64) -> f64 {
+    if by > 0.0 { as_f64(count) / by } else { 0.0 }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2⁵³")]
+pub(crate) const fn as_f64(count: u64) -> f64 {
+    count as f64
 }

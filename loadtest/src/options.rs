@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use hubbub_protocol::codec::Format;
 
 use crate::signs::Signs;
@@ -62,9 +62,24 @@ pub struct Common {
     /// The same seed makes the same plan: who is where, who sends when.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// The server's process, to measure its CPU and memory.
-    #[arg(long, value_name = "PID")]
-    pub server_pid: Option<u32>,
+    /// The server's process, to measure its CPU and memory; several, separated by commas, are measured together.
+    #[arg(long, value_name = "PID", value_delimiter = ',')]
+    pub server_pid: Vec<u32>,
+    /// How often a scenario that has a floor and its floor take turns. The measured time is divided among the rounds.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub rounds: u32,
+    /// Measures the scenario alone.
+    #[arg(long)]
+    pub no_floor: bool,
+    /// Whether server and generator are put on different cores, where there are two and the server's process is named.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub pin: bool,
+    /// The server keeps its messages in memory, so that a floor need not sync either.
+    #[arg(long)]
+    pub in_memory: bool,
+    /// A folder on the server's disk, where a floor that syncs writes its file.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub floor_dir: PathBuf,
     /// Where to write the report as JSON.
     #[arg(long, value_name = "FILE.json")]
     pub report: Option<PathBuf>,
@@ -86,6 +101,16 @@ impl Common {
     /// How long is measured.
     pub const fn measured(&self) -> Duration {
         Duration::from_secs(self.seconds)
+    }
+
+    /// Whether a floor is measured by turns with the scenario.
+    pub const fn compares_with_floor(&self) -> bool {
+        !self.no_floor && !self.server_pid.is_empty()
+    }
+
+    /// The file of a floor that syncs.
+    pub fn floor_file(&self) -> PathBuf {
+        self.floor_dir.join(format!("floor-{}.tmp", std::process::id()))
     }
 
     /// After how long a silent server is left.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::ledger::{Counts, Findings, Kind};
 use crate::measure::Percentiles;
+use crate::statistics::Interval;
 
 /// What a run found. Keys are added and never renamed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -50,8 +51,16 @@ pub struct Report {
     pub server: Server,
     /// The bare program that the server is compared with.
     pub floor: Option<Floor>,
-    /// The server's CPU over the floor's.
+    /// The server's CPU over the floor's, or its latency over the floor's: the median of the rounds.
     pub ratio: Option<f64>,
+    /// Which figure it is of.
+    pub ratio_of: Option<String>,
+    /// Between which bounds it lies.
+    pub ratio_interval: Option<Interval>,
+    /// The rounds of the scenario and its floor by turns.
+    pub rounds: Vec<Round>,
+    /// Where they ran.
+    pub cores: Cores,
 
     /// What is there and must not be: an ack that names the wrong place, a refused message, one that nobody sent.
     #[serde(rename = "false")]
@@ -113,8 +122,12 @@ pub struct Server {
     pub pss_kib_per_connection: Option<f64>,
     /// Its open descriptors.
     pub descriptors: Option<u64>,
+    /// The kernel's memory for all sockets of the machine.
+    pub socket_memory_kib: Option<u64>,
     /// Its CPU in the measured time, in hundredths of one core.
     pub cpu_percent: Option<f64>,
+    /// How long its threads were ready and others ran, in hundredths of the measured time.
+    pub run_queue_percent: Option<f64>,
 }
 
 /// One node, as its clients saw it.
@@ -169,6 +182,28 @@ pub struct Floor {
     pub name: String,
     /// Its CPU for the same.
     pub cpu_us: f64,
+    /// Its median time for the same: a round trip, or a round of deliveries.
+    pub latency_us: Option<f64>,
+}
+
+/// One round: a scenario and its floor.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Round {
+    /// The scenario's figure.
+    pub figure: f64,
+    /// The floor's.
+    pub floor: f64,
+    /// The one over the other.
+    pub ratio: f64,
+}
+
+/// Which cores they were put on, separated by commas; null if they were left where they were.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Cores {
+    /// The server and its floor.
+    pub server: Option<String>,
+    /// The generator.
+    pub generator: Option<String>,
 }
 
 /// How the generator did.
@@ -182,6 +217,8 @@ pub struct Generator {
     pub withheld: u64,
     /// Its CPU in the measured time, in hundredths of one core.
     pub cpu_percent: Option<f64>,
+    /// How long its threads were ready and others ran, in hundredths of the measured time.
+    pub run_queue_percent: Option<f64>,
 }
 
 impl Report {
@@ -261,14 +298,16 @@ impl fmt::Display for Report {
             number(server.rss_kib_per_connection),
             number(server.kernel_kib_per_connection)
         )?;
+        self.write_floor(f)?;
         let generator = &self.generator;
         writeln!(
             f,
-            "  generator  lag {}  late {:.2} %  withheld {}  {} % CPU",
+            "  generator  lag {}  late {:.2} %  withheld {}  {} % CPU  {} % waiting",
             latencies(generator.lag_us),
             generator.late_percent,
             generator.withheld,
-            number(generator.cpu_percent)
+            number(generator.cpu_percent),
+            number(generator.run_queue_percent)
         )?;
         for (name, value) in &self.extra {
             writeln!(f, "  {name}  {value}")?;
@@ -284,6 +323,19 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    /// The comparison with the floor, and where both ran.
+    fn write_floor(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(floor), Some(interval), Some(of)) = (&self.floor, self.ratio_interval, &self.ratio_of) {
+            let (cpu, latency) = (floor.cpu_us, number(floor.latency_us));
+            writeln!(f, "  floor      {}: {cpu:.3} µs CPU, {latency} µs", floor.name)?;
+            writeln!(f, "  ratio      {interval}, of {of}")?;
+        }
+        if let Cores { server: Some(server), generator: Some(generator) } = &self.cores {
+            writeln!(f, "  cores      server {server}  generator {generator}")?;
+        }
+        Ok(())
+    }
+
     /// What only several nodes, or servers that come and go, make interesting.
     fn write_cluster(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.deliver_cross_us.is_some() {

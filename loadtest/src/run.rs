@@ -10,20 +10,23 @@ mod people;
 mod player;
 mod presence;
 mod summary;
+mod turns;
+mod waves;
+mod window;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
 
 use crate::client::http::Target;
-use crate::host::Process;
+use crate::host::cores::Cores;
 use crate::ledger::Ledger;
-use crate::measure::{Clock, Latencies};
+use crate::measure::{Clock, Latencies, per};
 use crate::options::Common;
 use crate::pacer::Lag;
 use crate::progress::{EVERY, Phase};
@@ -35,20 +38,14 @@ use self::nodes::Nodes;
 pub(crate) use self::people::{Conversation, People};
 pub(crate) use self::player::{Order, Part, Player};
 pub(crate) use self::presence::Presence;
+pub(crate) use self::turns::Per;
+use self::turns::Turns;
+use self::waves::Bell;
+pub(crate) use self::waves::Waves;
+pub(crate) use self::window::Window;
 
 /// Sockets that are being opened at one time: enough to keep two cores busy, few enough for any listen queue.
 const OPENING_MAX: usize = 128;
-
-/// What counts in the measured time alone.
-#[derive(Debug, Clone, Copy, Default)]
-struct Window {
-    acked: u64,
-    delivered: u64,
-    began_ns: u64,
-    ended_ns: u64,
-    server: (Option<Process>, Option<Process>),
-    own: (Option<Process>, Option<Process>),
-}
 
 /// What the players of a run share.
 pub(crate) struct Run {
@@ -66,7 +63,14 @@ pub(crate) struct Run {
     pub(crate) ack: RefCell<Latencies>,
     pub(crate) deliver: RefCell<Latencies>,
     lag: RefCell<Lag>,
-    window: RefCell<Window>,
+    pub(crate) window: RefCell<Window>,
+    /// Messages that are out until every reader has them, in scenarios that wait for that.
+    pub(crate) waves: RefCell<Option<Waves>>,
+    bell: Bell,
+    /// The scenario and its floor by turns.
+    turns: RefCell<Option<Turns>>,
+    /// Who runs where.
+    cores: Arc<Cores>,
     measuring: Cell<bool>,
     /// Players that send by themselves go on.
     pub(crate) sending: Cell<bool>,
@@ -94,6 +98,7 @@ impl Run {
         let metrics = if common.metrics.is_empty() { targets.clone() } else { resolve(&common.metrics).await? };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let number = since.subsec_nanos() ^ u32::try_from(since.as_secs() & 0xffff_ffff).unwrap_or(0).rotate_left(7);
+        let cores = Arc::new(if common.pin { Cores::part(&common.server_pid) } else { Cores::default() });
         Ok(Rc::new(Self {
             common: common.clone(),
             targets: targets.into(),
@@ -107,6 +112,10 @@ impl Run {
             deliver: RefCell::default(),
             lag: RefCell::default(),
             window: RefCell::default(),
+            waves: RefCell::default(),
+            bell: Bell::new(),
+            turns: RefCell::default(),
+            cores,
             measuring: Cell::new(false),
             sending: Cell::new(false),
             live: Cell::new(0),
@@ -134,27 +143,6 @@ impl Run {
         self.is_local().then(|| IpAddr::V4(Ipv4Addr::from_bits(0x7f10_0001 + spread)))
     }
 
-    fn begin_measuring(&self) {
-        if !self.measuring.replace(true) {
-            let (server, own) = ((self.server(), None), (Process::own(), None));
-            *self.window.borrow_mut() = Window { began_ns: self.clock.now_ns(), server, own, ..Window::default() };
-        }
-    }
-
-    fn end_measuring(&self) {
-        if self.measuring.replace(false) {
-            let mut window = self.window.borrow_mut();
-            window.ended_ns = self.clock.now_ns();
-            window.server.1 = self.server();
-            window.own.1 = Process::own();
-        }
-    }
-
-    /// A look at the server's process, if it was named.
-    pub(crate) fn server(&self) -> Option<Process> {
-        self.common.server_pid.and_then(Process::look)
-    }
-
     /// Whether all sends are settled and all readers hold all that is known.
     fn is_settled(&self) -> bool {
         let ledger = self.ledger.borrow();
@@ -175,6 +163,17 @@ impl Run {
         );
         *since = (Instant::now(), counts.acked, counts.delivered);
         text
+    }
+
+    /// Waits so long. A timer's own lateness is this thread's: the generator's lag, where no schedule shows it.
+    pub(crate) async fn look_at_timers(&self, length: Duration) {
+        let end = Instant::now() + length;
+        while Instant::now() < end {
+            let intended_ns = self.clock.now_ns() + 10_000_000;
+            tokio::time::sleep_until(self.clock.instant(intended_ns).into()).await;
+            // The runtime's timers are up to two milliseconds late by their nature.
+            self.lag.borrow_mut().record(intended_ns + 2_000_000, self.clock.now_ns());
+        }
     }
 
     /// Measures for as long as something goes on, which has about so many steps or seconds.
@@ -210,14 +209,4 @@ async fn resolve(urls: &[String]) -> anyhow::Result<Vec<Target>> {
         targets.push(Target::resolve(url).await?);
     }
     Ok(targets)
-}
-
-/// So many of something by so much of something.
-pub(crate) fn per(count: u64, by: f64) -> f64 {
-    if by > 0.0 { as_f64(count) / by } else { 0.0 }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2⁵³")]
-pub(crate) const fn as_f64(count: u64) -> f64 {
-    count as f64
 }

@@ -4,9 +4,11 @@
 //! line are its own `Args` and the options that all share.
 
 mod ack;
+mod ack_one;
 mod busy_room;
 mod chatter;
 mod cluster;
+mod connect;
 mod fan_out;
 mod idle_crowd;
 mod presence;
@@ -61,12 +63,16 @@ macro_rules! scenarios {
 scenarios! {
     /// Sends as fast as acks come back, from many senders: durable sends a second, and the server's CPU for each.
     Ack in ack = "ack",
+    /// One sender that waits for each ack: what a message takes when it is alone.
+    AckOne in ack_one = "ack_one",
     /// One conversation, many senders over all nodes: what a message costs the store.
     BusyRoom in busy_room = "busy_room",
     /// Many small conversations in which everybody sends and reads, at a fixed rate.
     Chatter in chatter = "chatter",
     /// Rooms whose members sit on different nodes: the load under which nodes are broken.
     Cluster in cluster = "cluster",
+    /// Logins, one after another from many sides: how many a second, and the server's CPU for each.
+    Connect in connect = "connect",
     /// A few senders in large rooms: deliveries a second, and the server's CPU for each.
     FanOut in fan_out = "fan_out",
     /// Many sockets that do nothing, each with one conversation: what each costs.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Run, as_f64, per};
+use super::Run;
 use crate::client::http::{Http, Target};
+use crate::measure::{as_f64, per};
 use crate::report;
 
 /// Conditional writes (LWT) to the CQL store, and the label of those that append to a log.

@@ -29,7 +29,7 @@ const PRESENCE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The players of a run, and the ways to order them about.
 pub(crate) struct Crew {
-    run: Rc<Run>,
+    pub(super) run: Rc<Run>,
     orders: Vec<mpsc::Sender<Order>>,
     tasks: JoinSet<()>,
 }
@@ -120,26 +120,23 @@ impl Crew {
 
     /// Closed loop or no loop: players do what they do by themselves, for the time that is measured.
     pub(crate) async fn let_run(&self) {
+        let common = &self.run.common;
+        let phase = Phase::begin("running", common.warm_up + common.seconds);
+        self.run.watch(phase, self.go(common.warming(), common.measured())).await;
+    }
+
+    /// The same for so long.
+    pub(crate) async fn go(&self, warming: Duration, length: Duration) {
         let run = &self.run;
-        let work = async {
-            run.sending.set(true);
-            for player in 0..self.len() {
-                self.order(player, Order::Begin);
-            }
-            tokio::time::sleep(run.common.warming()).await;
-            run.begin_measuring();
-            // A timer's own lateness is this thread's: the generator's lag, where no schedule shows it.
-            let end = Instant::now() + run.common.measured();
-            while Instant::now() < end {
-                let intended_ns = run.clock.now_ns() + 10_000_000;
-                tokio::time::sleep_until(run.clock.instant(intended_ns).into()).await;
-                // The runtime's timers are up to two milliseconds late by their nature.
-                run.lag.borrow_mut().record(intended_ns + 2_000_000, run.clock.now_ns());
-            }
-            run.end_measuring();
-            run.sending.set(false);
-        };
-        run.watch(Phase::begin("running", run.common.warm_up + run.common.seconds), work).await;
+        run.sending.set(true);
+        for player in 0..self.len() {
+            self.order(player, Order::Begin);
+        }
+        tokio::time::sleep(warming).await;
+        run.begin_measuring();
+        run.look_at_timers(length).await;
+        run.end_measuring();
+        run.sending.set(false);
     }
 
     /// Waits, for a bounded time, until all is settled and seen.

@@ -284,6 +284,11 @@ impl Player {
         let now_ns = self.run.clock.now_ns();
         let stamp = seen.stamp.filter(|stamp| self.timed && stamp.run == self.run.number);
         self.run.signs.one_delivered(stamp.map(|stamp| now_ns.saturating_sub(stamp.intended_ns)));
+        if let (Some(waves), Some(stamp)) = (self.run.waves.borrow_mut().as_mut(), &stamp)
+            && waves.heard(stamp)
+        {
+            self.run.bell.notify_one();
+        }
         let mut nodes = self.run.nodes.borrow_mut();
         nodes.delivered(self.node);
         if !self.run.measuring.get() {
@@ -313,6 +318,7 @@ impl Player {
             let mut window = self.run.window.borrow_mut();
             window.acked += 1;
             if intended_ns >= window.began_ns {
+                window.acks.record(intended_ns, now_ns);
                 self.run.ack.borrow_mut().record(intended_ns, now_ns);
             }
         }

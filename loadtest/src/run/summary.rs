@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use super::crew::ORDERS_MAX;
-use super::{Run, Window, as_f64, counters, per};
+use super::{Run, Window, counters};
+use crate::host::cpu::Cpu;
 use crate::ledger::Findings;
-use crate::report::{Generator, Report};
+use crate::measure::{as_f64, per};
+use crate::report::{self, Generator, Report};
+
+/// A core that is used more than this is full.
+const BUSY_PERCENT: f64 = 95.0;
 
 impl Run {
     pub(super) fn report(&self, report: &mut Report, findings: &Findings) {
         report.enter(self.ledger.borrow().counts(), findings);
-        let window = *self.window.borrow();
-        let seconds = Duration::from_nanos(window.ended_ns.saturating_sub(window.began_ns)).as_secs_f64();
+        let window = self.window.borrow().clone();
+        let seconds = Duration::from_nanos(window.spent_ns).as_secs_f64();
         report.seconds = seconds;
         report.seed = self.common.seed;
         report.urls.clone_from(&self.common.url);
@@ -27,6 +32,11 @@ impl Run {
         report.delivery_rate = (report.delivered > 0).then(|| per(window.delivered, seconds));
         report_server(report, &window, seconds);
         self.report_generator(report, &window, seconds);
+        let (server, generator) = self.cores.words().unzip();
+        report.cores = report::Cores { server, generator };
+        if let Some(turns) = &*self.turns.borrow() {
+            turns.report(report);
+        }
         for (how, count) in self.endings.borrow().iter() {
             report.notes.push(format!("{count} sockets ended with {how}"));
         }
@@ -34,12 +44,19 @@ impl Run {
 
     fn report_generator(&self, report: &mut Report, window: &Window, seconds: f64) {
         let lag = self.lag.borrow();
-        let cpu = match window.own {
-            (Some(before), Some(after)) => Some(per(after.cpu_us.saturating_sub(before.cpu_us), seconds) / 10_000.0),
-            _ => None,
-        };
         let (late_percent, withheld) = (lag.late_percent(), self.withheld.get());
-        report.generator = Generator { lag_us: lag.percentiles(), late_percent, withheld, cpu_percent: cpu };
+        let percent = |of: fn(Cpu) -> u64| window.own.map(|own| per(of(own), seconds) / 1e7);
+        report.generator = Generator {
+            lag_us: lag.percentiles(),
+            late_percent,
+            withheld,
+            cpu_percent: percent(|cpu| cpu.used_ns),
+            run_queue_percent: percent(|cpu| cpu.waited_ns),
+        };
+        let (busy, server) = (report.generator.cpu_percent, report.server.cpu_percent);
+        if busy.is_some_and(|own| own > BUSY_PERCENT) && server.is_some_and(|server| server < BUSY_PERCENT) {
+            report.notes.push("the rate is the generator's: its core was full, and the server's was not".to_owned());
+        }
         if late_percent > self.common.max_late {
             report.invalid(format!("the generator lagged: {late_percent:.2} % of its sends were over 5 ms late"));
         }
@@ -50,13 +67,16 @@ impl Run {
 }
 
 fn report_server(report: &mut Report, window: &Window, seconds: f64) {
-    let (Some(before), Some(after)) = window.server else { return };
-    let cpu_us = after.cpu_us.saturating_sub(before.cpu_us);
-    let each = |count: u64| (count > 0).then(|| per(cpu_us, as_f64(count)));
+    let Some(cpu) = window.server else { return };
+    let each = |count: u64| (count > 0).then(|| per(cpu.used_ns, as_f64(count)) / 1_000.0);
     report.server.cpu_us_per_send = each(window.acked);
     report.server.cpu_us_per_delivery = each(window.delivered);
-    report.server.cpu_percent = Some(per(cpu_us, seconds) / 10_000.0);
-    report.server.rss_kib = Some(after.rss_kib);
-    report.server.pss_kib = after.pss_kib;
-    report.server.descriptors = after.descriptors;
+    report.server.cpu_percent = Some(per(cpu.used_ns, seconds) / 1e7);
+    report.server.run_queue_percent = Some(per(cpu.waited_ns, seconds) / 1e7);
+    if let Some(process) = window.at_end.0 {
+        report.server.rss_kib = Some(process.rss_kib);
+        report.server.pss_kib = process.pss_kib;
+        report.server.descriptors = process.descriptors;
+    }
+    report.server.socket_memory_kib = window.at_end.1.map(|memory| memory.total_kib());
 }

@@ -1,12 +1,14 @@
 //! Sends as fast as acks come back: how many the server makes durable in a second, and its CPU for each.
 //!
 //! Closed loop: each sender keeps so many in flight, in a conversation of its own to which it does not listen, so that
-//! nothing but sends is measured. The histories are compared at the end (DURABLE, ONCE).
+//! nothing but sends is measured. The histories are compared at the end (DURABLE, ONCE). Its floor is an `epoll` echo of
+//! the same sizes, which appends and syncs each group that it finds if the server does.
 
 use crate::client::Following;
+use crate::floor::Spec;
 use crate::options::Common;
 use crate::report::Report;
-use crate::run::{Crew, Part, People, Run};
+use crate::run::{Crew, Part, People, Per, Run};
 
 /// The options of `ack`.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,6 +44,11 @@ pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> 
         crew.add(Part { options, conversations: own.to_vec(), depth: args.depth as usize, timed: false });
     }
     crew.assemble().await?;
-    crew.let_run().await;
+    let spec = Spec::echo(common, senders, args.depth as usize);
+    let go = async |warming, length| {
+        crew.go(warming, length).await;
+        Ok(())
+    };
+    crew.by_turns(Some(spec), Per::Send, go).await?;
     crew.finish("ack", &conversations).await
 }

@@ -9,9 +9,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde_json::json;
 
 use crate::host::{SocketMemory, raise_open_files};
+use crate::measure::as_f64;
 use crate::options::Common;
 use crate::report::Report;
-use crate::run::{Crew, Part, People, Run, as_f64};
+use crate::run::{Crew, Part, People, Run};
 
 /// Sockets from one address: well below the ports it has.
 const SOCKETS_PER_SOURCE: usize = 20_000;
