@@ -30,6 +30,8 @@ pub struct Report {
 struct Summary {
     conversations: u64,
     log_records: u64,
+    journal_records: u64,
+    journal_torn_bytes: u64,
     client_ids: u64,
     rows: u64,
     claims: u64,
@@ -92,10 +94,20 @@ impl Report {
     /// For people.
     pub fn as_text(&self) -> String {
         if let Some(summary) = &self.summary {
-            return format!(
+            let mut text = format!(
                 "{} is sound: {} conversations with {} records and {} client ids, {} rows with {} claims",
                 self.data, summary.conversations, summary.log_records, summary.client_ids, summary.rows, summary.claims
             );
+            if summary.journal_records > 0 {
+                text += &format!("; {} records are in the journal only, until the next start", summary.journal_records);
+            }
+            if summary.journal_torn_bytes > 0 {
+                text += &format!(
+                    "; the journal's last {} bytes are no whole group, and the next start cuts them off",
+                    summary.journal_torn_bytes
+                );
+            }
+            return text;
         }
         if let Some(error) = &self.error {
             return format!("{} was not checked: {error}", self.data);
@@ -109,8 +121,9 @@ impl Report {
 
 impl From<VerifySummary> for Summary {
     fn from(summary: VerifySummary) -> Self {
-        let VerifySummary { conversations, log_records, client_ids, rows, claims } = summary;
-        Self { conversations, log_records, client_ids, rows, claims }
+        let VerifySummary { conversations, log_records, journal_records, journal_torn_bytes, client_ids, rows, claims } =
+            summary;
+        Self { conversations, log_records, journal_records, journal_torn_bytes, client_ids, rows, claims }
     }
 }
 

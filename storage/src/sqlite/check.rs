@@ -27,6 +27,8 @@ const WHOLE_META_BYTES: u64 = 64 * 1024 * 1024;
 pub struct Recovered {
     /// The newest log records that were checked.
     pub log_records_checked: u64,
+    /// Records that the journal has and `log.db` did not have yet. Their checksums were looked at.
+    pub journal_records: u64,
     /// Whether all of `meta.db` was checked; a large one is left to `verify`.
     pub meta_checked: bool,
     /// How long it took, in milliseconds.
@@ -34,7 +36,12 @@ pub struct Recovered {
 }
 
 /// Checks both files through the writers' connections.
-pub(super) fn after_unclean_stop(log: &Connection, meta: &Connection, dir: &Path) -> Result<Recovered, OpenError> {
+pub(super) fn after_unclean_stop(
+    log: &Connection,
+    meta: &Connection,
+    dir: &Path,
+    journal_records: u64,
+) -> Result<Recovered, OpenError> {
     let start = Instant::now();
     let log_records_checked = newest(log).map_err(|error| match error {
         StoreError::Damaged(reason) => OpenError::Damaged { file: LOG.name, reason },
@@ -45,7 +52,7 @@ pub(super) fn after_unclean_stop(log: &Connection, meta: &Connection, dir: &Path
         quick_check(meta)?;
     }
     let elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(Recovered { log_records_checked, meta_checked, elapsed_ms })
+    Ok(Recovered { log_records_checked, journal_records, meta_checked, elapsed_ms })
 }
 
 fn small(path: &Path) -> Result<bool, OpenError> {

@@ -1,7 +1,7 @@
 //! The store's life from open to close: who holds what, and in which order it ends.
 //!
-//! Closing lets the readers answer what they have, then the writers (DRAINED); each writer folds its write-ahead file in
-//! and closes its file; only then the mark of an open folder is taken away.
+//! Closing lets the readers answer what they have, then the writers (DRAINED); what stands in the journal is applied; each
+//! write-ahead file is folded in and its file closed; only then the mark of an open folder is taken away.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::folder::Folder;
+use super::journal;
 use super::life::Life;
 use super::log::SqliteLog;
 use super::records::SqliteRecords;
@@ -73,11 +74,17 @@ fn close(parts: Parts, life: &Life) -> StoreResult<()> {
     log.close_writer();
     records.close_writer();
     join(threads.writers, life);
-    if let Some(reason) = life.failure() {
-        folder.unlock();
-        return Err(StoreError::Stopped(reason));
-    }
-    folder.mark_closed().map_err(|error| StoreError::Unavailable(Reason::new(error)))
+    let done = match life.failure() {
+        Some(reason) => Err(StoreError::Stopped(reason)),
+        // The journal's last segment goes after the mark: while the mark is there, a segment is looked for.
+        None => folder
+            .mark_closed()
+            .and_then(|()| journal::tidy(folder.dir()))
+            .and_then(|()| folder.sync())
+            .map_err(|error| StoreError::Unavailable(Reason::new(error))),
+    };
+    folder.unlock();
+    done
 }
 
 fn join(threads: Vec<JoinHandle<()>>, life: &Life) {

@@ -85,6 +85,11 @@ pub(super) fn asking(error: rusqlite::Error) -> StoreError {
     }
 }
 
+/// The operating system's error while a file is written: the store stops.
+pub(super) fn writing(file: &'static str) -> impl Fn(std::io::Error) -> StoreError {
+    move |error| StoreError::Unavailable(Reason::new(format_args!("{file}: {error}")))
+}
+
 /// Why the store stops: a write that failed is not a store that cannot be reached for the moment.
 pub(super) fn last_words(error: &StoreError) -> Reason {
     match error {

@@ -1,7 +1,7 @@
 //! The data folder: one process at a time, and a mark that tells whether the last one closed it.
 
 use std::fs::{DirBuilder, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,6 +13,8 @@ use crate::error::Reason;
 const LOCK: &str = "lock";
 /// There while the folder is open, and after a stop that was no close.
 const MARK: &str = "open";
+/// What the mark says once the journal's first segment is there.
+const WITH_JOURNAL: &[u8] = b"journal\n";
 
 /// A holder that was just killed, or a program that was just forked from one, lets go within this time.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -20,6 +22,17 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// There once all files were made: from then on, one that is missing was lost.
 const MADE: &str = "made";
+
+/// How the last process left the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It closed it, or there was none.
+    Closed,
+    /// It did not close it, and had no journal yet.
+    Open,
+    /// It did not close it, and there is a journal.
+    OpenWithJournal,
+}
 
 /// A folder that this process has to itself.
 pub(super) struct Folder {
@@ -49,15 +62,32 @@ impl Folder {
         }
     }
 
-    /// Leaves the mark. Whether it was there already: the last process did not close the folder.
-    pub(super) fn mark_open(&self) -> Result<bool, OpenError> {
+    /// How the last process left the folder.
+    pub(super) fn left(&self) -> Result<Left, OpenError> {
         let path = self.dir.join(MARK);
-        let unclean = path.try_exists().map_err(io_at(&path))?;
-        if !unclean {
+        match std::fs::read(&path) {
+            Ok(said) if said == WITH_JOURNAL => Ok(Left::OpenWithJournal),
+            Ok(_) => Ok(Left::Open),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Left::Closed),
+            Err(error) => Err(io_at(&path)(error)),
+        }
+    }
+
+    /// Leaves the mark, where it is not there already.
+    pub(super) fn mark_open(&self) -> Result<(), OpenError> {
+        let path = self.dir.join(MARK);
+        if !path.try_exists().map_err(io_at(&path))? {
             File::create(&path).and_then(|file| file.sync_all()).map_err(io_at(&path))?;
             self.sync().map_err(io_at(&self.dir))?;
         }
-        Ok(unclean)
+        Ok(())
+    }
+
+    /// Has the mark say that there is a journal.
+    pub(super) fn expect_journal(&self) -> io::Result<()> {
+        let mut file = File::options().write(true).open(self.dir.join(MARK))?;
+        file.write_all(WITH_JOURNAL)?;
+        file.sync_all()
     }
 
     /// Refuses a folder that has lost one of these files, before an empty one is made in its place.
@@ -87,12 +117,15 @@ impl Folder {
         Ok(())
     }
 
-    /// Takes the mark away and lets others in. Only after every file was synced and closed.
+    /// Takes the mark away. Only after every file was synced and closed.
     pub(super) fn mark_closed(&self) -> io::Result<()> {
         std::fs::remove_file(self.dir.join(MARK))?;
-        self.sync()?;
-        self.unlock();
-        Ok(())
+        self.sync()
+    }
+
+    /// Where it is.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Lets others in, the mark left as it is.

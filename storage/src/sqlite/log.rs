@@ -1,11 +1,12 @@
 //! The conversations' logs in `log.db`: the handle that encodes, hands over and reads.
 //!
 //! An append's bytes are made on the caller's thread, since it named the head and so knows its sequences; the writer
-//! thread decides and commits ([`sequencer`]). Reads go to the reading threads ([`ask`]).
+//! thread decides ([`sequencer`]) and commits to the journal. Reads go to the reading threads ([`both`]).
 
 pub(super) mod ask;
+mod both;
 mod sequencer;
-mod write;
+pub(super) mod write;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,8 +16,8 @@ use futures_util::future::{self, BoxFuture};
 use hubbub_protocol::{ClientMessageId, ConversationId, Record, RecordBody, Sequence, UserId};
 
 use self::sequencer::{EncodedAppend, EncodedRecord, Sequencer};
-use super::connection::WriteConnection;
 use super::folder::Folder;
+use super::journal::{JournalWriter, Pending};
 use super::life::Life;
 use super::reader::Readers;
 use super::writer::Writer;
@@ -29,20 +30,22 @@ const REQUEST_BYTES: usize = 128;
 
 /// The log's handle.
 pub(super) struct SqliteLog {
-    writer: Writer<Sequencer<WriteConnection>>,
+    writer: Writer<Sequencer<JournalWriter>>,
+    pending: Arc<Pending>,
     readers: Readers,
 }
 
 impl SqliteLog {
-    /// Starts the writer thread on a connection.
+    /// Starts the writer thread on the journal.
     pub(super) fn start(
-        connection: WriteConnection,
+        journal: JournalWriter,
+        pending: Arc<Pending>,
         readers: Readers,
         life: Arc<Life>,
         folder: Arc<Folder>,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let (writer, thread) = Writer::start("store-log-writer", Sequencer::new(connection), life, folder)?;
-        Ok((Self { writer, readers }, thread))
+        let (writer, thread) = Writer::start("store-log-writer", Sequencer::new(journal), life, folder)?;
+        Ok((Self { writer, pending, readers }, thread))
     }
 
     pub(super) fn close_readers(&self) {
@@ -68,11 +71,13 @@ impl MessageLog for SqliteLog {
         range: Range,
         limit: usize,
     ) -> BoxFuture<'static, StoreResult<Vec<Record>>> {
-        self.readers.read(move |connection| ask::read(connection, conversation_id, range, limit))
+        let pending = Arc::clone(&self.pending);
+        self.readers.read(move |connection| both::read(connection, &pending, conversation_id, range, limit))
     }
 
     fn head(&self, conversation_id: ConversationId) -> BoxFuture<'static, StoreResult<Sequence>> {
-        self.readers.read(move |connection| ask::head(connection, conversation_id))
+        let pending = Arc::clone(&self.pending);
+        self.readers.read(move |connection| both::head(connection, &pending, conversation_id))
     }
 
     fn lookup(
@@ -81,7 +86,9 @@ impl MessageLog for SqliteLog {
         sender_id: UserId,
         client_message_id: ClientMessageId,
     ) -> BoxFuture<'static, StoreResult<Option<Sequence>>> {
-        self.readers.read(move |connection| ask::act(connection, conversation_id, sender_id, client_message_id))
+        let pending = Arc::clone(&self.pending);
+        let act = (client_message_id, conversation_id, sender_id);
+        self.readers.read(move |connection| both::act(connection, &pending, act))
     }
 }
 

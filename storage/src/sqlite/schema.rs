@@ -42,7 +42,8 @@ pub(super) const LOG: FileDef = FileDef {
     short: "store-log",
     // The index pages of some hundred thousand conversations.
     cache_kib: 64 * 1024,
-    migrations: &["
+    migrations: &[
+        "
         CREATE TABLE log (
             id INTEGER PRIMARY KEY,
             conversation BLOB NOT NULL,
@@ -57,7 +58,15 @@ pub(super) const LOG: FileDef = FileDef {
             sequence INTEGER NOT NULL,
             PRIMARY KEY (client_id, conversation, sender)
         ) STRICT, WITHOUT ROWID;
-    "],
+    ",
+        "
+        CREATE TABLE journal (
+            -- The number of the journal's last segment that is in the tables above.
+            applied INTEGER NOT NULL
+        ) STRICT;
+        INSERT INTO journal (applied) VALUES (0);
+    ",
+    ],
 };
 
 /// The record families and the claims.

@@ -2,7 +2,10 @@
 //!
 //! Reads everything and changes nothing. The engine's own check looks at pages and indexes; ours at what they hold: each
 //! record's checksum and bytes, GAPLESS over every conversation, ONCE in both directions between records and client ids
-//! (an entry without its record tells of a lost end of a log), and the checksum of every row and claim.
+//! (an entry without its record tells of a lost end of a log), the same of what only the journal has, and the checksum of
+//! every row and claim.
+
+mod journal;
 
 use std::fmt;
 use std::path::Path;
@@ -29,8 +32,12 @@ const PROBLEMS: usize = 100;
 pub struct VerifySummary {
     /// Conversations.
     pub conversations: u64,
-    /// Records in their logs.
+    /// Records in their logs, wherever they stand.
     pub log_records: u64,
+    /// Those of them that only the journal has, with the recalls there: the next start brings them into `log.db`.
+    pub journal_records: u64,
+    /// Bytes at the journal's end that are no whole group: what nobody was told of. The next start cuts them off.
+    pub journal_torn_bytes: u64,
     /// Client ids that are kept (ONCE).
     pub client_ids: u64,
     /// Rows of the record families.
@@ -71,12 +78,13 @@ pub enum VerifyError {
 ///
 /// [`VerifyError`].
 pub fn verify(dir: &Path) -> Result<VerifySummary, VerifyError> {
-    let _folder = Folder::lock_existing(dir)?;
+    let folder = Folder::lock_existing(dir)?;
     let mut check = Check::default();
     let log = schema::open_reader(&LOG, dir)?;
     check.pages(&log, LOG.name)?;
     let done = check.log(&log).and_then(|()| check.client_ids(&log));
     check.note(LOG.name, done);
+    check.journal(&folder, dir, &log)?;
     let meta = schema::open_reader(&META, dir)?;
     check.pages(&meta, META.name)?;
     for family in families::ALL {

@@ -54,6 +54,21 @@ pub(crate) fn decode(conversation_id: ConversationId, sequence: Sequence, bytes:
     record.ok_or_else(|| bad("its record cannot be read"))
 }
 
+/// Whose act the record with these bytes is, if it carries a client id. They are known to be sound.
+#[cfg(feature = "sqlite")]
+pub(crate) fn act(bytes: &[u8]) -> Option<(UserId, ClientMessageId)> {
+    let mut fields = Fields(bytes);
+    let [_form, flags, _sender_type] = fields.take()?;
+    let sender = UserId::from_bytes(fields.take()?);
+    if flags & HAS_CLIENT_ID == 0 {
+        return None;
+    }
+    if flags & HAS_DEVICE != 0 {
+        fields.take::<16>()?;
+    }
+    Some((sender, ClientMessageId::from_bytes(fields.take()?)))
+}
+
 /// The record as it was handed in, to be encoded anew.
 pub(crate) fn as_new(record: Record) -> NewRecord {
     let Record { author, created_at, client_message_id, body, .. } = record;
@@ -141,6 +156,8 @@ mod tests {
         for _ in 0..2 {
             let bytes = encode(conversation, sequence, &record).unwrap();
             assert_eq!(as_new(decode(conversation, sequence, &bytes).unwrap()), record);
+            #[cfg(feature = "sqlite")]
+            assert_eq!(act(&bytes), record.client_message_id.map(|id| (record.author.sender_id, id)));
             record.author.device_id = None;
             record.client_message_id = None;
         }

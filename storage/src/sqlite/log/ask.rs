@@ -1,13 +1,14 @@
 //! What is asked of the log's tables, alike on the writer's connection and the readers'.
 //!
-//! Every record is decoded and checked before it is served, and a hole among records is damage, not a shorter answer.
+//! Every record is decoded and checked before it is served, and a hole among records is damage, not a shorter answer. What
+//! the journal has besides is [`both`](super::both)'s.
 
 use hubbub_protocol::{ClientMessageId, ConversationId, Record, Sequence, UserId};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::super::error::{asking, damaged};
 use crate::error::StoreResult;
-use crate::log::{MAX_READ_RECORDS, Range};
+use crate::log::Range;
 use crate::stored;
 
 /// The highest sequence of a conversation.
@@ -71,45 +72,53 @@ pub(in crate::sqlite) fn act_entry(
     found.map(sequence).transpose()
 }
 
-/// Records above or below a bound, ascending, without a hole (GAPLESS).
-pub(in crate::sqlite) fn read(
+/// Records above or below a bound, ascending; for some of them other bytes than the table has.
+pub(super) fn read<'a>(
     connection: &Connection,
     id: ConversationId,
     range: Range,
     limit: usize,
+    instead: impl Fn(Sequence) -> Option<&'a [u8]>,
 ) -> StoreResult<Vec<Record>> {
     const AFTER: &str =
         "SELECT sequence, record FROM log WHERE conversation = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
     const BEFORE: &str =
         "SELECT sequence, record FROM log WHERE conversation = ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT ?3";
-    let limit = limit.min(MAX_READ_RECORDS);
     let rows = i64::try_from(limit).unwrap_or(i64::MAX);
     let bound = |bound: Sequence| i64::try_from(bound.get()).unwrap_or(i64::MAX);
-    let records = match range {
-        Range::After(after) => collect(connection, AFTER, id, params![id.as_bytes(), bound(after), rows])?,
+    match range {
+        Range::After(after) => collect(connection, AFTER, id, params![id.as_bytes(), bound(after), rows], instead),
         Range::Before(before) => {
-            let mut records = collect(connection, BEFORE, id, params![id.as_bytes(), bound(before), rows])?;
+            let mut records = collect(connection, BEFORE, id, params![id.as_bytes(), bound(before), rows], instead)?;
             records.reverse();
-            records
+            Ok(records)
         }
-    };
-    dense(id, range, limit, records)
+    }
 }
 
-fn collect(connection: &Connection, sql: &str, id: ConversationId, params: impl Params) -> StoreResult<Vec<Record>> {
+fn collect<'a>(
+    connection: &Connection,
+    sql: &str,
+    id: ConversationId,
+    params: impl Params,
+    instead: impl Fn(Sequence) -> Option<&'a [u8]>,
+) -> StoreResult<Vec<Record>> {
     let mut statement = connection.prepare_cached(sql).map_err(asking)?;
     let mut rows = statement.query(params).map_err(asking)?;
     let mut records = Vec::new();
     while let Some(found) = rows.next().map_err(asking)? {
         let at = sequence(found.get(0).map_err(asking)?)?;
-        let bytes = found.get_ref(1).map_err(asking)?.as_blob().map_err(damaged)?;
+        let bytes = match instead(at) {
+            Some(bytes) => bytes,
+            None => found.get_ref(1).map_err(asking)?.as_blob().map_err(damaged)?,
+        };
         records.push(stored::record::decode(id, at, bytes)?);
     }
     Ok(records)
 }
 
-/// The records, if they are all that should be there: consecutive, from where the range begins.
-fn dense(id: ConversationId, range: Range, limit: usize, records: Vec<Record>) -> StoreResult<Vec<Record>> {
+/// The records, if they are all that should be there: consecutive, from where the range begins (GAPLESS).
+pub(super) fn dense(id: ConversationId, range: Range, limit: usize, records: Vec<Record>) -> StoreResult<Vec<Record>> {
     let Some(first) = records.first().map(|record| record.sequence) else { return Ok(records) };
     let begins = match range {
         Range::After(after) => first == after.next(),
