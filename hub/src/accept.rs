@@ -19,6 +19,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use self::head::{Door, MAX_HEAD_BYTES, Upgrade};
@@ -27,6 +28,7 @@ use crate::adopted::Adopted;
 use crate::config::HubConfig;
 use crate::metrics;
 use crate::shared::{ShardHandle, Shared};
+use crate::transport::{Stream, Tls};
 
 /// After an accept failed (no descriptors left, usually), this long until the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -35,8 +37,16 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Where requests go that are no WebSocket's.
 pub trait HttpDoor: Send + Sync + 'static {
-    /// Serves a connection whose first bytes were read already, until it ends.
-    fn serve(&self, stream: TcpStream, read: Bytes, peer: SocketAddr) -> BoxFuture<'static, ()>;
+    /// Serves a connection until it ends.
+    fn serve(&self, stream: Stream, peer: SocketAddr) -> BoxFuture<'static, ()>;
+}
+
+/// How connections come in, and where those go that the hub does not keep. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Doors {
+    /// Nothing for plain HTTP and WebSocket alone.
+    pub(crate) tls: Option<Tls>,
+    pub(crate) http: Arc<dyn HttpDoor>,
 }
 
 /// What the door has to keep count of.
@@ -73,7 +83,7 @@ impl Doorkeeper {
 }
 
 /// Takes sockets in until the hub drains.
-pub(crate) async fn run(keeper: Arc<Doorkeeper>, listener: TcpListener, http: Arc<dyn HttpDoor>) {
+pub(crate) async fn run(keeper: Arc<Doorkeeper>, listener: TcpListener, doors: Doors) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -88,9 +98,9 @@ pub(crate) async fn run(keeper: Arc<Doorkeeper>, listener: TcpListener, http: Ar
                 continue;
             }
         };
-        let (door, http) = (Arc::clone(&keeper), Arc::clone(&http));
+        let (door, doors) = (Arc::clone(&keeper), doors.clone());
         drop(keeper.tasks.spawn(async move {
-            if let Err(error) = serve(door, stream, peer, pending, http).await {
+            if let Err(error) = serve(door, stream, peer, pending, doors).await {
                 tracing::debug!(%error, "a connection ended at the door");
             }
         }));
@@ -109,30 +119,32 @@ async fn take_one(
 
 async fn serve(
     keeper: Arc<Doorkeeper>,
-    mut stream: TcpStream,
+    tcp: TcpStream,
     peer: SocketAddr,
     pending: OwnedSemaphorePermit,
-    http: Arc<dyn HttpDoor>,
+    doors: Doors,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+    tcp.set_nodelay(true)?;
+    SockRef::from(&tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
     let permit = match keeper.admission.admit(peer.ip()) {
         Ok(permit) => permit,
         Err(limit) => {
             metrics::refused(limit);
-            let message = format!("this server has as many connections as it takes ({limit}): try again later");
-            let error = ErrorBody::new(ErrorCode::RateLimited, message).with("limit", limit);
-            return refuse(&mut stream, &error, 503).await;
+            return turn_away(tcp, doors.tls.is_some(), limit).await;
         }
     };
-    let deadline = tokio::time::Instant::now() + keeper.config().head_deadline;
-    let head = tokio::time::timeout_at(deadline, read_head(&mut stream)).await;
+    let deadline = Instant::now() + keeper.config().head_deadline;
+    let mut stream = match doors.tls {
+        None => tcp.into(),
+        Some(tls) => tls.enter(tcp, peer, deadline).await?,
+    };
+    let head = timeout_at(deadline, read_head(&mut stream)).await;
     match head {
         Ok(Ok(Some(read))) => match head::door(&read, &keeper.config().allowed_origins) {
             Ok(Door::Http) => {
                 // HTTP keeps its own deadlines from here on.
                 drop(pending);
-                http.serve(stream, read, peer).await;
+                doors.http.serve(stream.with_ahead(read), peer).await;
                 drop(permit);
                 Ok(())
             }
@@ -153,14 +165,25 @@ async fn serve(
     }
 }
 
+/// Refuses a connection that is one too many.
+async fn turn_away(tcp: TcpStream, over_tls: bool, limit: &'static str) -> io::Result<()> {
+    if over_tls {
+        // An answer would take a handshake, which is what there are too many of.
+        return Ok(());
+    }
+    let message = format!("this server has as many connections as it takes ({limit}): try again later");
+    let error = ErrorBody::new(ErrorCode::RateLimited, message).with("limit", limit);
+    refuse(&mut tcp.into(), &error, 503).await
+}
+
 /// Everything up to the end of the request's head, and what came with it; `None` if that is too much.
-async fn read_head(stream: &mut TcpStream) -> io::Result<Option<Bytes>> {
+async fn read_head(stream: &mut Stream) -> io::Result<Option<Bytes>> {
     let mut read = BytesMut::with_capacity(1024);
     loop {
         if stream.read_buf(&mut read).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if head::is_whole(&read) {
+        if head::is_whole(&read) || head::is_tls(&read) {
             return Ok(Some(read.freeze()));
         }
         if read.len() >= MAX_HEAD_BYTES {
@@ -172,15 +195,16 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<Option<Bytes>> {
 /// Says 101 and gives the socket to the next shard in turn.
 async fn hand_over(
     keeper: &Doorkeeper,
-    mut stream: TcpStream,
+    mut stream: Stream,
     read: Bytes,
     upgrade: Upgrade,
     permit: Permit,
     pending: OwnedSemaphorePermit,
 ) -> io::Result<()> {
     stream.write_all(upgrade.response.as_bytes()).await?;
+    stream.flush().await?;
     let adopted = Adopted {
-        tcp: stream.into_std()?,
+        transport: stream.into_transport().detach()?,
         read: read.slice(upgrade.head_bytes..),
         format: upgrade.format,
         for_agents: upgrade.for_agents,
@@ -191,7 +215,7 @@ async fn hand_over(
 }
 
 /// Answers in HTTP, in the form of every error, and closes.
-async fn refuse(stream: &mut TcpStream, error: &ErrorBody, status: u16) -> io::Result<()> {
+async fn refuse(stream: &mut Stream, error: &ErrorBody, status: u16) -> io::Result<()> {
     let body = serde_json::json!({ "error": error }).to_string();
     let head = format!(
         "HTTP/1.1 {status} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
@@ -204,5 +228,5 @@ async fn refuse(stream: &mut TcpStream, error: &ErrorBody, status: u16) -> io::R
         stream.shutdown().await
     };
     // A peer that does not even read its refusal gets no more time for it.
-    tokio::time::timeout(Duration::from_secs(1), goodbye).await.unwrap_or(Ok(()))
+    timeout(Duration::from_secs(1), goodbye).await.unwrap_or(Ok(()))
 }

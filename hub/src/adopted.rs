@@ -5,10 +5,11 @@ use hubbub_protocol::codec::Format;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::admission::Permit;
+use crate::transport::Detached;
 
 /// A socket that was upgraded, on its way to its shard.
 pub(crate) struct Adopted {
-    pub(crate) tcp: std::net::TcpStream,
+    pub(crate) transport: Detached,
     /// What was read behind the request's head.
     pub(crate) read: Bytes,
     pub(crate) format: Format,

@@ -307,6 +307,12 @@ impl Connection {
         self.transport.hear_out().await;
     }
 
+    /// Says the end of the session, where there is one, to a client that ended the talk itself.
+    pub(crate) fn say_end(&self) {
+        // A client that is gone needs no word.
+        drop(self.transport.try_end());
+    }
+
     /// Whether something that was queued is still to be sent.
     fn has_unsent(&self) -> bool {
         !self.outbox.borrow().is_empty() || self.transport.has_unsent()

@@ -21,7 +21,7 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::accept::{self, Doorkeeper, HttpDoor};
+use crate::accept::{self, Doorkeeper, Doors, HttpDoor};
 use crate::cluster::Cluster;
 use crate::cluster::task::ClusterTask;
 use crate::config::HubConfig;
@@ -34,6 +34,7 @@ use crate::shard::local::Local;
 use crate::shard::task::{Inbox, ShardTask};
 use crate::shard::work::Services;
 use crate::shared::{ADOPT_QUEUE, COMMAND_QUEUE, CONTROL_QUEUE, EDGE_QUEUE, ShardHandle, Shared, home_of};
+use crate::transport::Tls;
 
 /// A running hub. Clones are the same hub; it ends when it was drained or the last clone is dropped.
 #[derive(Clone)]
@@ -95,9 +96,9 @@ impl Hub {
         Ok(Self { inner: Arc::new(Inner { shared, keeper, tasks, threads }) })
     }
 
-    /// Takes sockets in until the hub drains.
-    pub async fn serve(&self, listener: TcpListener, http: Arc<dyn HttpDoor>) {
-        accept::run(Arc::clone(&self.inner.keeper), listener, http).await;
+    /// Takes sockets in until the hub drains; over TLS if so told.
+    pub async fn serve(&self, listener: TcpListener, tls: Option<Tls>, http: Arc<dyn HttpDoor>) {
+        accept::run(Arc::clone(&self.inner.keeper), listener, Doors { tls, http }).await;
     }
 
     /// Does an act, exactly as a socket's command would be done.

@@ -51,3 +51,4 @@ pub use admission::{Admission, Permit};
 pub use config::HubConfig;
 pub use error::HubError;
 pub use hub::Hub;
+pub use transport::{Stream, Tls};

@@ -24,7 +24,6 @@ use crate::message::Subscribe;
 use crate::metrics;
 use crate::reader::{self, Next, Socket};
 use crate::shard::local::Local;
-use crate::transport::Transport;
 
 /// Who is not let in gets this long to take the reason: a silent or dripping peer is not worth more.
 const PARTING: Duration = Duration::from_millis(500);
@@ -45,9 +44,9 @@ impl From<ErrorBody> for Refused {
 
 /// Lets a socket in or sends it away.
 pub(crate) async fn login(local: Rc<Local>, adopted: Adopted) {
-    let Adopted { tcp, read, format, for_agents, permit, pending } = adopted;
-    let Ok(tcp) = tokio::net::TcpStream::from_std(tcp) else { return };
-    let connection = Rc::new(Connection::new(format, Transport::Plain(tcp), local.config().max_outbox_bytes, permit));
+    let Adopted { transport, read, format, for_agents, permit, pending } = adopted;
+    let Ok(transport) = transport.attach() else { return };
+    let connection = Rc::new(Connection::new(format, transport, local.config().max_outbox_bytes, permit));
     connection.last_heard.set(local.second());
     let mut socket = reader::open(&connection, read).await;
     let entered =

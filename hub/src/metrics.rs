@@ -17,6 +17,11 @@ pub(crate) fn refused(limit: &'static str) {
     counter!("hubbub_refused_connections_total", "limit" => limit).increment(1);
 }
 
+/// TLS handshakes by how they ended; `plain` is plain HTTP where it is not let in.
+pub(crate) fn handshake(result: &'static str) {
+    counter!("hubbub_tls_handshakes_total", "result" => result).increment(1);
+}
+
 /// Sockets closed by the hub, by close reason.
 pub(crate) fn closed(reason: &'static str) {
     counter!("hubbub_closed_total", "reason" => reason).increment(1);
@@ -53,7 +58,12 @@ pub(crate) fn forwarded(acts: usize) {
     counter!("hubbub_forwarded_acts_total").increment(acts as u64);
 }
 
-/// Forwards that were not answered in time, or not taken.
+/// Forwards that were left to whoever sent them.
+pub(crate) fn declined() {
+    counter!("hubbub_declined_forwards_total").increment(1);
+}
+
+/// Forwards that were not answered in time.
 pub(crate) fn unanswered() {
     counter!("hubbub_unanswered_forwards_total").increment(1);
 }

@@ -150,6 +150,8 @@ pub(crate) async fn say_goodbye(connection: &Rc<Connection>, socket: &mut Socket
         if connection.closing().is_some() {
             // Closing over unread bytes resets the connection, and the close frame might be lost with it.
             connection.hear_out().await;
+        } else {
+            connection.say_end();
         }
     };
     // Late or not: the socket ends here.

@@ -1,38 +1,86 @@
-//! How bytes come from a client and go to it, without waiting: one enum, so that the plain kind pays for no other.
+//! How bytes come from a client and go to it: one enum, so that the plain kind pays for no other.
 //!
 //! What is written may be taken before it is sent: [`Transport::try_flush`] sends on, and as long as [`Transport::has_unsent`]
 //! says so, it has to be called again when the socket can take more.
 
+mod entrance;
+mod session;
+mod stream;
+mod tls;
+
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
+pub use self::entrance::Tls;
+pub use self::stream::Stream;
+
+use self::session::Session;
+use self::tls::TlsSocket;
 use crate::connection::outbox::TryWrite;
 
 /// A socket with what is spoken over it.
 pub(crate) enum Transport {
     /// TCP, as it is.
     Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsSocket>),
 }
 
+const _: () = assert!(size_of::<Transport>() == size_of::<TcpStream>(), "the plain kind pays for no other");
+
 impl Transport {
+    pub(crate) const fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     const fn tcp(&self) -> &TcpStream {
-        let Self::Plain(tcp) = self;
-        tcp
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.tcp(),
+        }
     }
 
     /// Ready when it is worth a try to read.
-    pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp().poll_read_ready(context)
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(tcp) => tcp.poll_read_ready(context),
+            Self::Tls(tls) => tls.poll_read_ready(context),
+        }
     }
 
     /// Reads what is there; 0 at the end.
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Self::Plain(tcp) = self;
-        tcp.try_read(buffer)
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.try_read(buffer),
+            Self::Tls(tls) => tls.try_read(buffer),
+        }
+    }
+
+    /// Reads what is there, or lets the task be woken when something is; nothing is read at the end.
+    pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.poll_read_ready(context)?.is_pending() {
+                // What the client said last may want an answer that nobody but rustls knows of.
+                if self.has_unsent() {
+                    let _later = self.poll_flush(context)?;
+                }
+                return Poll::Pending;
+            }
+            match self.try_read(buffer.initialize_unfilled()) {
+                Ok(read) => {
+                    buffer.advance(read);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
     }
 
     /// Ready when it is worth a try to write or to flush.
@@ -41,24 +89,50 @@ impl Transport {
     }
 
     /// Whether some of what was taken is still to be sent.
-    pub(crate) const fn has_unsent(&self) -> bool {
-        let Self::Plain(_) = self;
-        false
+    pub(crate) fn has_unsent(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.has_unsent(),
+        }
     }
 
     /// Sends on what was taken, as much as the socket takes now.
-    #[expect(clippy::unnecessary_wraps, reason = "other kinds may fail")]
     pub(crate) fn try_flush(&self) -> io::Result<()> {
-        let Self::Plain(_) = self;
-        Ok(())
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(tls) => tls.try_flush(),
+        }
     }
 
-    /// Sends the end of the stream, and reads to the client's.
+    /// Ready when all that was taken is sent.
+    fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(tls) => tls.poll_flush(context),
+        }
+    }
+
+    /// Says the end of the session, if there is one and it is not said yet.
+    pub(crate) fn try_end(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(tls) => tls.try_end(),
+        }
+    }
+
+    /// Says the end of the session and of the stream.
+    fn poll_end(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.try_end()?;
+        ready!(self.poll_flush(context))?;
+        Poll::Ready(SockRef::from(self.tcp()).shutdown(Shutdown::Write))
+    }
+
+    /// Says the end, and reads to the client's.
     pub(crate) async fn hear_out(&self) {
-        let tcp = self.tcp();
-        if SockRef::from(tcp).shutdown(Shutdown::Write).is_err() {
+        if poll_fn(|context| self.poll_end(context)).await.is_err() {
             return;
         }
+        let tcp = self.tcp();
         let mut unread = [0; 1024];
         loop {
             if tcp.readable().await.is_err() {
@@ -71,13 +145,41 @@ impl Transport {
             }
         }
     }
+
+    /// Takes it out of its runtime, on its way to another.
+    pub(crate) fn detach(self) -> io::Result<Detached> {
+        Ok(match self {
+            Self::Plain(tcp) => Detached { tcp: tcp.into_std()?, session: None },
+            Self::Tls(tls) => {
+                let (tcp, session) = tls.split();
+                Detached { tcp: tcp.into_std()?, session: Some(Box::new(session)) }
+            }
+        })
+    }
 }
 
 impl TryWrite for Transport {
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let Self::Plain(tcp) = self;
-        tcp.try_write_vectored(slices)
+        match self {
+            Self::Plain(tcp) => tcp.try_write_vectored(slices),
+            Self::Tls(tls) => tls.try_write_vectored(slices),
+        }
     }
 }
 
-const _: () = assert!(size_of::<Transport>() == size_of::<TcpStream>(), "the plain kind pays for no other");
+/// A transport between two runtimes.
+pub(crate) struct Detached {
+    tcp: std::net::TcpStream,
+    session: Option<Box<Session>>,
+}
+
+impl Detached {
+    /// Brings it to this runtime.
+    pub(crate) fn attach(self) -> io::Result<Transport> {
+        let tcp = TcpStream::from_std(self.tcp)?;
+        Ok(match self.session {
+            None => Transport::Plain(tcp),
+            Some(session) => Transport::Tls(Box::new(TlsSocket::join(tcp, *session))),
+        })
+    }
+}

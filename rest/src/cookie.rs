@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 
 use crate::error::ApiError;
-use crate::extract::peer::is_local;
+use crate::extract::peer::{is_encrypted, is_local};
 use crate::state::CookieSecure;
 
 /// Browsers take this name from the host itself over HTTPS alone, so neither a neighbouring name nor a plain page can put
@@ -52,7 +52,7 @@ const fn name(secure: bool) -> &'static str {
 fn is_secure(parts: &Parts, secure: CookieSecure) -> bool {
     match secure {
         CookieSecure::Always => true,
-        CookieSecure::UnlessLoopback => !(is_local(parts) && names_loopback(&parts.headers)),
+        CookieSecure::UnlessLoopback => is_encrypted(parts) || !(is_local(parts) && names_loopback(&parts.headers)),
     }
 }
 

@@ -48,6 +48,7 @@ use axum::{Extension, Router};
 use hubbub_protocol::ErrorCode;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use crate::extract::peer::Encrypted;
 pub use crate::state::{CookieSecure, RateLimits, RestState, Services, Settings};
 
 use crate::error::ApiError;
@@ -57,7 +58,7 @@ use crate::metrics::MetricsFrom;
 use crate::vitals::Vitals;
 
 /// All routes with all layers, at `/` and at `/api`. The peer's address is expected as
-/// `axum::extract::ConnectInfo<SocketAddr>` among a request's extensions.
+/// `axum::extract::ConnectInfo<SocketAddr>` among a request's extensions, and [`Encrypted`] where it came over TLS.
 pub fn router(state: &RestState) -> Router {
     let (api, document) = resources(state).split_for_parts();
     let api = api.merge(openapi::serve(&document)).merge(swagger::serve()).with_state(state.clone());

@@ -15,7 +15,7 @@ use hubbub_domain::cluster::Word;
 use hubbub_domain::conversations::Conversations;
 use hubbub_domain::sessions::{Logins, Sessions};
 use hubbub_domain::tokens::{KeyRing, Verifier};
-use hubbub_hub::{HttpDoor, Hub};
+use hubbub_hub::{HttpDoor, Hub, Tls};
 use hubbub_protocol::limits::Limits;
 use hubbub_rest::cluster::Cluster;
 use hubbub_rest::port::HubPort;
@@ -49,6 +49,8 @@ const TAKE_IN_EVERY: Duration = Duration::from_secs(1);
 /// A Hubbub that accepts connections.
 pub struct App {
     address: SocketAddr,
+    /// Whether TLS is spoken there.
+    encrypted: bool,
     front: Front,
     door: AxumDoor,
     store: Store,
@@ -98,6 +100,7 @@ impl App {
         // accepted before there is something to say.
         let bound = listen::bind_patiently(config.listen).await?;
         opening::check_secrets(config).await?;
+        let (tls, certificate) = opening::tls(config).await?.unzip();
         let store = opening::store(config).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let conversations = Conversations::new(store.clone(), Arc::clone(&clock));
@@ -128,6 +131,7 @@ impl App {
         let deadlines = Deadlines { head: config.hub.head_deadline, taking: TAKING_DEADLINE };
         let app = Self {
             address,
+            encrypted: tls.is_some(),
             front: parts.front,
             door: AxumDoor::new(parts.router, deadlines),
             store: ground.store,
@@ -136,7 +140,11 @@ impl App {
             stopping: CancellationToken::new(),
             deaf: CancellationToken::new(),
         };
-        app.spawn_front(listener);
+        app.spawn_front(listener, tls);
+        if let Some(certificate) = certificate {
+            certificate.tell_doubts();
+            app.spawn_until_stopping(certificate.follow());
+        }
         app.spawn_until_stopping(take_in(ground.numbers));
         if let Some(following) = parts.keys {
             app.spawn_until_stopping(following.follow());
@@ -148,13 +156,13 @@ impl App {
         Ok(app)
     }
 
-    fn spawn_front(&self, listener: TcpListener) {
+    fn spawn_front(&self, listener: TcpListener, tls: Option<Tls>) {
         let (front, door): (_, Arc<dyn HttpDoor>) = (self.front.clone(), Arc::new(self.door.clone()));
         let deaf = self.deaf.clone().drop_guard();
         self.tasks.spawn(async move {
             match front {
-                Front::Hub(hub) => hub.serve(listener, door).await,
-                Front::Rest(rest) => rest.serve(listener, door).await,
+                Front::Hub(hub) => hub.serve(listener, tls, door).await,
+                Front::Rest(rest) => rest.serve(listener, tls, door).await,
             }
             drop(deaf);
         });
@@ -171,7 +179,7 @@ impl App {
 
     /// Its URL, without a slash at the end.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", if self.encrypted { "https" } else { "http" }, self.address)
     }
 
     /// Waits until the store has stopped because of a failed write or sync: then nothing more can be done here.

@@ -16,6 +16,7 @@ mod secret;
 mod shown;
 mod sources;
 mod stop;
+mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ pub use secret::Secret;
 pub use shown::{as_example, as_toml};
 pub use sources::Sources;
 pub use stop::StopSection;
+pub use tls::TlsSection;
 
 pub use crate::telemetry::LogFormat;
 
@@ -90,6 +92,8 @@ pub struct Config {
     pub metrics_from: Vec<Network>,
     /// HTTP.
     pub rest: RestSection,
+    /// TLS at the door.
+    pub tls: TlsSection,
     /// The way to stop.
     pub stop: StopSection,
     /// Log lines.
@@ -153,6 +157,7 @@ impl Config {
                 hub::read(reader, allowed_origins)
             },
             rest: RestSection::read(reader),
+            tls: TlsSection::read(reader),
             stop: StopSection::read(reader),
             log: LogSection::read(reader),
             cql: CqlSection::read(reader),
@@ -168,6 +173,7 @@ impl Config {
         self.cql.check(self.store == StoreKind::Cql, reader);
         hub::check(&self.hub, reader);
         self.rest.check(reader);
+        self.tls.check(reader);
         self.stop.check(reader);
     }
 

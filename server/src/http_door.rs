@@ -6,24 +6,21 @@
 //! Keeps BOUNDED (head bytes, headers, time to a head, time without a byte taken) and, at a stop, DRAINED: answers under way are finished.
 //! Leaves the limits of bodies and answers to `rest`, and those of connections to the hub.
 
-use std::io::Cursor;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use hubbub_hub::HttpDoor;
+use hubbub_hub::{HttpDoor, Stream};
+use hubbub_rest::Encrypted;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{self, AsyncReadExt};
-use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -75,14 +72,17 @@ impl AxumDoor {
         self.open.wait().await;
     }
 
-    async fn serve_connection(self, stream: TcpStream, read: Bytes, peer: SocketAddr) {
-        let (reader, writer) = stream.into_split();
-        let mut writer = TimeoutWriter::new(writer);
-        writer.set_timeout(Some(self.taking));
-        let stream = TokioIo::new(io::join(Cursor::new(read).chain(reader), Box::pin(writer)));
+    async fn serve_connection(self, stream: Stream, peer: SocketAddr) {
+        let encrypted = stream.is_encrypted().then_some(Encrypted);
+        let mut stream = TimeoutWriter::new(stream);
+        stream.set_timeout(Some(self.taking));
+        let stream = TokioIo::new(Box::pin(stream));
         let router = self.router;
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
+            if let Some(encrypted) = encrypted {
+                request.extensions_mut().insert(encrypted);
+            }
             router.clone().call(request)
         });
         let mut connection = pin!(self.http.serve_connection(stream, service));
@@ -102,8 +102,8 @@ impl AxumDoor {
 }
 
 impl HttpDoor for AxumDoor {
-    fn serve(&self, stream: TcpStream, read: Bytes, peer: SocketAddr) -> BoxFuture<'static, ()> {
-        self.open.track_future(self.clone().serve_connection(stream, read, peer)).boxed()
+    fn serve(&self, stream: Stream, peer: SocketAddr) -> BoxFuture<'static, ()> {
+        self.open.track_future(self.clone().serve_connection(stream, peer)).boxed()
     }
 }
 
@@ -113,8 +113,9 @@ mod tests {
     use std::time::Instant;
 
     use axum::routing::{get, post};
-    use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
+    use bytes::Bytes;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::Notify;
     use tokio::time::timeout;
 
@@ -131,7 +132,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, peer) = listener.accept().await.unwrap();
-        tokio::spawn(door.serve(server, Bytes::copy_from_slice(read.as_bytes()), peer));
+        let server = Stream::from(server).with_ahead(Bytes::copy_from_slice(read.as_bytes()));
+        tokio::spawn(door.serve(server, peer));
         client
     }
 

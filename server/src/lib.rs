@@ -25,4 +25,5 @@ mod rest_door;
 pub mod secret_file;
 pub mod start_error;
 pub mod telemetry;
+pub mod tls;
 pub mod verify;

@@ -7,7 +7,7 @@ use clap::Parser;
 use hubbub_server::cli::{Cli, Command, ConfigArgs, SecretArgs, ServeArgs, SettingArgs, VerifyArgs};
 use hubbub_server::config::{self, Config, Setting};
 use hubbub_server::verify::verify;
-use hubbub_server::{lifecycle, open_files, secret_file, telemetry};
+use hubbub_server::{lifecycle, open_files, secret_file, telemetry, tls};
 
 /// The exit code of what failed, a check included.
 const FAILED: u8 = 1;
@@ -37,7 +37,7 @@ fn serve(args: ServeArgs) -> ExitCode {
         Err(code) => return code,
     };
     if check {
-        return say("the configuration is right");
+        return check_files(&config);
     }
     if let Err(error) = telemetry::start_logging(&config.log.level, config.log.format) {
         return fail(&error);
@@ -50,6 +50,19 @@ fn serve(args: ServeArgs) -> ExitCode {
     };
     match runtime.block_on(lifecycle::run(&config)) {
         Ok(ended) => ExitCode::from(ended.code()),
+        Err(error) => fail(&error),
+    }
+}
+
+/// Opens what a start would open of files that the configuration names, as far as nothing has to be made for it.
+fn check_files(config: &Config) -> ExitCode {
+    match tls::check(&config.tls) {
+        Ok(doubt) => {
+            if let Some(doubt) = doubt {
+                complain(&format!("warning: {doubt}"));
+            }
+            say("the configuration is right")
+        }
         Err(error) => fail(&error),
     }
 }

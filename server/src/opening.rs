@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hubbub_domain::tokens::KeyRing;
+use hubbub_hub::Tls;
 use hubbub_storage::bus::redis::RedisConfig;
 use hubbub_storage::bus::{self, OpenBus};
 use hubbub_storage::scylla::{self, CqlConfig};
@@ -15,6 +16,7 @@ use crate::config::{Config, CqlSection, Role, StoreKind};
 use crate::keys;
 use crate::secret_file;
 use crate::start_error::StartError;
+use crate::tls::{self, Certificate};
 
 /// Between two tries to reach the cluster; each takes a while itself.
 const TRY_EVERY: Duration = Duration::from_secs(1);
@@ -94,6 +96,12 @@ pub(crate) async fn check_secrets(config: &Config) -> Result<(), StartError> {
         cql.password_file.map_or(Ok(()), |file| Ok(secret_file::read_password(&file).map(drop)?))
     })
     .await
+}
+
+/// TLS at the door, if it is wanted.
+pub(crate) async fn tls(config: &Config) -> Result<Option<(Tls, Certificate)>, StartError> {
+    let section = config.tls.clone();
+    waiting(move || Ok(tls::open(&section)?)).await
 }
 
 /// The keys that sign, for roles that log people in.

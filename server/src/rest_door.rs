@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hubbub_hub::{Admission, HttpDoor, HubConfig};
+use hubbub_hub::{Admission, HttpDoor, HubConfig, Tls};
 use hubbub_protocol::{ErrorBody, ErrorCode};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +26,8 @@ const PARTING: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct RestDoor {
     admission: Arc<Admission>,
+    /// From a connection's start to the end of its TLS handshake.
+    handshake: Duration,
     draining: CancellationToken,
     tasks: TaskTracker,
 }
@@ -33,11 +35,11 @@ pub(crate) struct RestDoor {
 impl RestDoor {
     /// A door with these limits, open until it drains.
     pub(crate) fn new(config: &HubConfig, draining: CancellationToken) -> Self {
-        Self { admission: Admission::new(config), draining, tasks: TaskTracker::new() }
+        Self { admission: Admission::new(config), handshake: config.head_deadline, draining, tasks: TaskTracker::new() }
     }
 
     /// Takes connections in until it drains.
-    pub(crate) async fn serve(self, listener: TcpListener, http: Arc<dyn HttpDoor>) {
+    pub(crate) async fn serve(self, listener: TcpListener, tls: Option<Tls>, http: Arc<dyn HttpDoor>) {
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -45,7 +47,14 @@ impl RestDoor {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => drop(self.tasks.spawn(self.clone().enter(stream, peer, Arc::clone(&http)))),
+                Ok((tcp, peer)) => {
+                    let (door, tls, http) = (self.clone(), tls.clone(), Arc::clone(&http));
+                    drop(self.tasks.spawn(async move {
+                        if let Err(error) = door.enter(tcp, peer, tls, http).await {
+                            tracing::debug!(%error, "a connection ended at the door");
+                        }
+                    }));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -61,22 +70,31 @@ impl RestDoor {
         self.tasks.wait().await;
     }
 
-    async fn enter(self, mut stream: TcpStream, peer: SocketAddr, http: Arc<dyn HttpDoor>) {
+    async fn enter(
+        self,
+        mut tcp: TcpStream,
+        peer: SocketAddr,
+        tls: Option<Tls>,
+        http: Arc<dyn HttpDoor>,
+    ) -> io::Result<()> {
         match self.admission.admit(peer.ip()) {
             Ok(permit) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "a connection ended at the door");
-                    return;
-                }
-                http.serve(stream, Bytes::new(), peer).await;
+                tcp.set_nodelay(true)?;
+                let stream = match tls {
+                    None => tcp.into(),
+                    Some(tls) => tls.enter(tcp, peer, Instant::now() + self.handshake).await?,
+                };
+                http.serve(stream, peer).await;
                 drop(permit);
+                Ok(())
             }
             Err(limit) => {
                 metrics::counter!("hubbub_refused_connections_total", "limit" => limit).increment(1);
-                let refused = tokio::time::timeout(PARTING, refuse(&mut stream, limit)).await;
-                if let Ok(Err(error)) = refused {
-                    tracing::debug!(%error, "a connection ended at the door");
+                // Over TLS an answer would take a handshake, which is what there are too many of.
+                if tls.is_some() {
+                    return Ok(());
                 }
+                timeout(PARTING, refuse(&mut tcp, limit)).await.unwrap_or(Ok(()))
             }
         }
     }

@@ -7,6 +7,7 @@ use hubbub_hub::HubError;
 use hubbub_storage::sqlite::OpenError;
 
 use crate::secret_file::SecretError;
+use crate::tls::TlsError;
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum StartError {
     /// There are no keys, or another secret is missing.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// There is no TLS where it is wanted.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The cluster's store cannot be opened.
     #[error("{error} (given up after {seconds} s; cql.wait_ms is how long a start waits)")]
     Cql {

@@ -39,6 +39,11 @@ pub(super) fn is_whole(read: &[u8]) -> bool {
     read.windows(4).any(|end| end == b"\r\n\r\n")
 }
 
+/// Whether this begins a TLS handshake, which HTTP refuses at once and nobody need wait for.
+pub(super) fn is_tls(read: &[u8]) -> bool {
+    read.starts_with(&[0x16])
+}
+
 /// Which door a whole head asks for.
 ///
 /// # Errors

@@ -9,6 +9,15 @@ use axum::http::{Extensions, HeaderMap};
 
 use crate::network::Network;
 
+/// Among a request's extensions: it came over TLS that ends here.
+#[derive(Debug, Clone, Copy)]
+pub struct Encrypted;
+
+/// Whether nobody on the way could read the request, as far as is known here.
+pub(crate) fn is_encrypted(parts: &Parts) -> bool {
+    parts.extensions.get::<Encrypted>().is_some()
+}
+
 /// The peer's address; where `server` put none, all share the unspecified one.
 pub(crate) fn address_of(extensions: &Extensions) -> IpAddr {
     let connection = extensions.get::<ConnectInfo<SocketAddr>>();
