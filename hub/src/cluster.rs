@@ -6,7 +6,7 @@
 pub(crate) mod task;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,18 +35,21 @@ pub(crate) struct Cluster {
     nodes: Mutex<Nodes>,
     pending: Mutex<HashMap<u64, oneshot::Sender<Results>>>,
     number: AtomicU64,
+    left: AtomicBool,
     began: Instant,
 }
 
 impl Cluster {
     pub(crate) fn new(bus: Arc<dyn ClusterBus>) -> Self {
-        let mut nodes = Nodes::new(bus.node(), true);
+        // It takes conversations home once it can have heard of all who may ask it something.
+        let mut nodes = Nodes::new(bus.node(), false);
         nodes.set_up(bus.is_up(), 0);
         Self {
             nodes: Mutex::new(nodes),
             bus,
             pending: Mutex::default(),
             number: AtomicU64::new(0),
+            left: AtomicBool::new(false),
             began: Instant::now(),
         }
     }
@@ -84,16 +87,15 @@ impl Cluster {
         conversation_id: ConversationId,
         acts: Vec<Act>,
     ) -> Option<Results> {
-        let not_said = |why: &str| Some(acts.iter().map(|_| Err(ErrorBody::new(ErrorCode::Draining, why))).collect());
         if self.nodes().suspects(home, self.now()) {
-            return not_said("its home does not answer: decide it here");
+            return Some(declined(&acts, "its home does not answer: decide it here"));
         }
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         {
             let mut pending = lock(&self.pending);
             if pending.len() >= MAX_PENDING {
-                return not_said("too much waits for other servers: decide it here");
+                return Some(declined(&acts, "too much waits for other servers: decide it here"));
             }
             pending.insert(number, answer);
         }
@@ -118,9 +120,21 @@ impl Cluster {
         }
     }
 
+    /// Takes conversations home from now on, unless it has left already.
+    pub(crate) fn arrive(&self) {
+        let mut nodes = self.nodes();
+        if !self.left.load(Ordering::Acquire) {
+            nodes.take_homes();
+        }
+    }
+
     /// Takes no more conversations home and says so: the others do not send acts here from now on (DRAINED).
     pub(crate) fn leave(&self) {
-        self.nodes().give_up_homes();
+        {
+            let mut nodes = self.nodes();
+            self.left.store(true, Ordering::Release);
+            nodes.give_up_homes();
+        }
         self.hello();
     }
 
@@ -151,6 +165,11 @@ impl Cluster {
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// What was not done, so that whoever asked decides it.
+fn declined(acts: &[Act], why: &str) -> Results {
+    acts.iter().map(|_| Err(ErrorBody::new(ErrorCode::Draining, why))).collect()
 }
 
 /// A panic while it was held leaves a map and no broken promise: go on with it.

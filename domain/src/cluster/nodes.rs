@@ -133,6 +133,11 @@ impl Nodes {
         self.others.get(&node).is_some_and(|other| other.suspect_until > now)
     }
 
+    /// This node takes conversations home from now on.
+    pub fn take_homes(&mut self) {
+        self.homes = true;
+    }
+
     /// This node stops taking conversations home.
     pub fn give_up_homes(&mut self) {
         self.homes = false;

@@ -22,6 +22,8 @@ use crate::shared::{Shared, home_of};
 
 /// Forwards of other nodes that are worked on. Full: they are not taken, and their senders decide by themselves.
 const MAX_TAKEN: usize = 4_096;
+/// The hello from which on this node takes conversations home: by then each of the others has said one.
+const HOMES_FROM: u64 = 3;
 /// How often others are told at the most that they may have missed something, in hellos, unless it is known.
 const UNHEARD_EVERY: u64 = 5;
 /// How often the sockets' sessions are looked up, in hellos. While the bus is down: who would be told of their end?
@@ -83,13 +85,17 @@ impl ClusterTask {
 
     async fn beat(&mut self) {
         let cluster = Arc::clone(&self.shared.cluster);
+        self.beats += 1;
+        if self.beats == HOMES_FROM {
+            cluster.arrive();
+        }
         cluster.hello();
         let now = cluster.now();
         if now.saturating_sub(self.last_beat) > 2 * HELLO_EVERY_MS {
             // This process stood still: what waits to be heard comes first.
             cluster.nodes().woke(now);
         }
-        (self.last_beat, self.beats) = (now, self.beats + 1);
+        self.last_beat = now;
         let gone = cluster.nodes().tick(cluster.now());
         for node in gone {
             tracing::warn!(node.id = %node, "a node is gone: nothing was heard of it");
@@ -179,8 +185,7 @@ impl ClusterTask {
             (Topic::Node(_), Word::Forward { number, clock, conversation_id, acts }) => {
                 match cluster.takes_until(from, clock, self.shared.clock.now()) {
                     Some(until) => self.take_forward(from, number, until, (conversation_id, acts)),
-                    // Its sender decides them by itself.
-                    None => metrics::unanswered(),
+                    None => self.decline(from, number, &acts),
                 }
             }
             (Topic::Node(_), Word::Answers { number, results }) => cluster.answered(number, results),
@@ -202,7 +207,7 @@ impl ClusterTask {
     /// Does another node's acts, as if they had been asked for here, and answers.
     fn take_forward(&self, from: NodeId, number: u64, until: Timestamp, acts: (ConversationId, Vec<Act>)) {
         let Ok(permit) = Arc::clone(&self.taken).try_acquire_owned() else {
-            metrics::unanswered();
+            self.decline(from, number, &acts.1);
             return;
         };
         let shared = Arc::clone(&self.shared);
@@ -211,6 +216,13 @@ impl ClusterTask {
             shared.cluster.say(Topic::Node(from), &Word::Answers { number, results });
             drop(permit);
         });
+    }
+
+    /// Leaves acts to whoever forwarded them, and says so, so that nobody waits.
+    fn decline(&self, from: NodeId, number: u64, acts: &[Act]) {
+        metrics::declined();
+        let results = super::declined(acts, "it came too late, or too much is under way: decide it there");
+        self.shared.cluster.say(Topic::Node(from), &Word::Answers { number, results });
     }
 
     async fn lost(&mut self, node: NodeId) {
