@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 use crate::client::ClientError;
 use crate::floor;
+use crate::peer;
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::signs::Signs;
@@ -39,6 +40,9 @@ enum Command {
     /// Runs a floor alone: a bare program that a server is compared with.
     #[command(name = "floor")]
     Floor(floor::Alone),
+    /// Measures other servers beside ours, by one harness.
+    #[command(name = "peers")]
+    Peers(Box<peer::Args>),
     #[command(flatten)]
     Scenario(Scenario),
 }
@@ -54,6 +58,7 @@ impl Cli {
                 ExitCode::SUCCESS
             }
             Command::Floor(floor) => exit(floor.run().map(|()| true)),
+            Command::Peers(args) => exit(on_this_thread(peer::run(args))),
             Command::Scenario(scenario) => exit(run(scenario).map(|report| report.passed())),
         }
     }
@@ -80,7 +85,7 @@ fn exit(outcome: anyhow::Result<bool>) -> ExitCode {
 pub fn scenario(words: &[&str]) -> anyhow::Result<Scenario> {
     match Cli::try_parse_from(["loadtest"].iter().chain(words))?.command {
         Command::Scenario(scenario) => Ok(scenario),
-        Command::List | Command::Floor(_) => anyhow::bail!("that is no scenario"),
+        Command::List | Command::Floor(_) | Command::Peers(_) => anyhow::bail!("that is no scenario"),
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) mod knock;
 mod link;
 mod options;
 mod sends;
-mod tcp;
+pub(crate) mod tcp;
 mod wire;
 
 use std::collections::VecDeque;

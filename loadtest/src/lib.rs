@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod measure;
 pub mod options;
 pub mod pacer;
+pub mod peer;
 pub mod report;
 pub mod scenario;
 pub mod signs;

@@ -27,6 +27,10 @@ mod round;
 mod sample;
 mod stage;
 mod start;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::fs;

@@ -21,7 +21,7 @@ use super::wire::{Ack, Heard, Publish};
 use crate::measure::{Clock, Latencies};
 
 /// Acknowledgements that have not come by then, after the last publish, are lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// It runs so long before it is measured.
 const WARM_UP: Duration = Duration::from_millis(500);
 
@@ -105,14 +105,7 @@ pub(super) async fn measure(stage: &Stage, kept: Kept, load: Load) -> anyhow::Re
     Ok(sample)
 }
 
-async fn send(
-    mut link: Link,
-    sender: usize,
-    room: &str,
-    run: u32,
-    load: Load,
-    board: &Board,
-) -> Result<(), LinkError> {
+async fn send(mut link: Link, sender: usize, room: &str, run: u32, load: Load, board: &Board) -> Result<(), LinkError> {
     let Some(publisher) = board.publishers.get(sender) else { return Ok(()) };
     loop {
         while board.going.get() && publisher.borrow().open() < load.depth {

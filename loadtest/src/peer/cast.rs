@@ -16,7 +16,7 @@ use crate::client::http::Target;
 /// Requests that are made at one time.
 const AT_ONCE: usize = 8;
 /// What a token must be good for: one measurement and its end.
-const GOOD_FOR: Duration = Duration::from_secs(120);
+const GOOD_FOR: Duration = Duration::from_mins(2);
 
 /// The people of one server.
 #[derive(Debug, Default)]
@@ -67,12 +67,11 @@ impl Cast {
         let opened: Vec<ConversationId> = stream::iter(missing)
             .map(|sender| async move {
                 let (account, _) = &people[sender % people.len()];
-                Ok(account.create_group(&mut account.http(), "own", &[]).await?)
+                account.create_group(&mut account.http(), "own", &[]).await
             })
             .buffered(AT_ONCE)
-            .try_collect::<Vec<_>>()
+            .try_collect()
             .await
-            .map_err(|error: crate::client::ClientError| error)
             .context("a sender's room could not be opened")?;
         self.own.extend(opened);
         Ok(())

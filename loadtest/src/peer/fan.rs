@@ -23,7 +23,7 @@ use crate::client::stamp::fingerprint;
 use crate::measure::{Clock, Latencies};
 
 /// A burst that is not with all receivers by then is lost in part.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Messages whose contents are known at a time; more than any window.
 const KNOWN: usize = 256;
 /// Sockets that are being opened at one time.

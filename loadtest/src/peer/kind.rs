@@ -11,7 +11,7 @@ pub(super) enum Kind {
     Hubbub,
     /// Ours with the store in memory.
     HubbubMemory,
-    /// NATS over WebSocket, and JetStream for what is acknowledged.
+    /// NATS over WebSocket, and its streams for what is acknowledged.
     Nats,
     /// Socket.IO in Node.
     Socketio,

@@ -133,10 +133,9 @@ impl Comparison {
             Measure::FanOut(window) => {
                 format!("Fan-out: a room of {receivers} receivers, {payload_bytes} B, {window} out at a time")
             }
-            Measure::Ack(kept) => format!(
-                "Acknowledged publishes, {}: {senders} senders, {depth} deep, {payload_bytes} B",
-                kept.words()
-            ),
+            Measure::Ack(kept) => {
+                format!("Acknowledged publishes, {}: {senders} senders, {depth} deep, {payload_bytes} B", kept.words())
+            }
             Measure::Connects => "Connections a second, login included".to_owned(),
             Measure::Idle => format!("Memory: {idle} connections that do nothing"),
         }
@@ -152,7 +151,7 @@ impl Comparison {
                 let titles = ["peer", "server µs for each", "each a second", "KiB for each", "busy s/g", "ledger"];
                 line(&mut text, titles.map(str::to_owned));
             }
-            line(&mut text, self.cells(&row));
+            line(&mut text, Self::cells(&row));
         }
         text
     }
@@ -167,7 +166,7 @@ impl Comparison {
                 text.push_str("| Peer | Server µs for each | Each a second | KiB for each | Busy: server / generator | Ledger |\n");
                 text.push_str("| --- | ---: | ---: | ---: | ---: | --- |\n");
             }
-            let _written = writeln!(text, "| {} |", self.cells(&row).join(" | "));
+            let _written = writeln!(text, "| {} |", Self::cells(&row).join(" | "));
         }
         let _written = write!(text, "\n{}\n", self.words());
         text
@@ -191,7 +190,7 @@ impl Comparison {
         )
     }
 
-    fn cells(&self, row: &Row) -> [String; 6] {
+    fn cells(row: &Row) -> [String; 6] {
         let limited = row.generator_busy.is_some_and(|busy| busy > GENERATOR_FULL);
         let busy = |busy: Option<f64>| busy.map_or_else(|| "–".to_owned(), |busy| format!("{:.0} %", busy * 100.0));
         [

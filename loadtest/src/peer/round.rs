@@ -165,7 +165,8 @@ async fn fan_out(stage: &mut Stage, args: &Args) -> Vec<Sample> {
             taken
         }
         Err(error) => {
-            let failed = |window| Sample::failed(stage.kind, Measure::FanOut(window), stage.round, format!("{error:#}"));
+            let failed =
+                |window| Sample::failed(stage.kind, Measure::FanOut(window), stage.round, format!("{error:#}"));
             windows.into_iter().map(failed).collect()
         }
     }

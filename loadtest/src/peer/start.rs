@@ -152,9 +152,9 @@ impl Plan {
 }
 
 /// Sockudo with everything in memory, without metrics, limits, compression, webhooks and logs.
-const SOCKUDO: [(&str, &str); 22] = [
+const SOCKUDO: [(&str, &str); 20] = [
     ("HOST", "127.0.0.1"),
-    ("RUST_LOG", "error"),
+    ("RUST_LOG", "off"),
     ("ENVIRONMENT", "production"),
     ("ADAPTER_DRIVER", "local"),
     ("APP_MANAGER_DRIVER", "memory"),
@@ -164,8 +164,6 @@ const SOCKUDO: [(&str, &str); 22] = [
     ("METRICS_ENABLED", "false"),
     ("WEBSOCKET_COMPRESSION", "disabled"),
     ("WEBSOCKET_DISCONNECT_ON_BUFFER_FULL", "true"),
-    ("WEBSOCKET_MAX_MESSAGES", "none"),
-    ("WEBSOCKET_MAX_BYTES", "1048576"),
     ("CONNECTION_RECOVERY_ENABLED", "false"),
     ("SOCKUDO_DEFAULT_APP_ID", APP_ID),
     ("SOCKUDO_DEFAULT_APP_KEY", APP_KEY),

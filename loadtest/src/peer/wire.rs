@@ -8,6 +8,8 @@ pub(super) mod nats;
 pub(super) mod pusher;
 pub(super) mod room;
 pub(super) mod socketio;
+#[cfg(test)]
+mod testing;
 
 /// How a socket is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]

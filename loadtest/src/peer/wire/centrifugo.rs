@@ -88,3 +88,36 @@ impl Wire for Centrifugo {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Ack;
+    use super::super::testing::{heard, is_unreadable, published};
+    use super::*;
+
+    #[test]
+    fn replies_pushes_and_pings_are_told_apart_also_where_they_share_a_frame() {
+        let mut wire = Centrifugo;
+        let said = [
+            r#"{"id":1,"connect":{"client":"c2","version":"6.9.1","ping":25,"pong":true}}"#,
+            r#"{"id":2,"subscribe":{}}"#,
+            "{\"push\":{\"channel\":\"all\",\"pub\":{\"data\":\"hub-7\"}}}\n{\"push\":{\"channel\":\"all\",\"pub\":{\"data\":\"hub-8\",\"offset\":9}}}\n{}",
+            r#"{"id":10,"publish":{}}"#,
+            r#"{"push":{"channel":"all","join":{"info":{"user":"load"}}}}"#,
+        ];
+        let expected = ["ready", "joined", "payload hub-7", "payload hub-8", "say {}", "acked 7 at None"];
+        assert_eq!(heard(&mut wire, &said), expected);
+    }
+
+    #[test]
+    fn what_is_refused_is_told_in_its_own_words() {
+        let mut wire = Centrifugo;
+        let refused = [
+            r#"{"id":2,"error":{"code":103,"message":"permission denied"}}"#,
+            r#"{"push":{"disconnect":{"code":3500,"reason":"invalid token"}}}"#,
+        ];
+        assert_eq!(heard(&mut wire, &refused), refused.map(|words| format!("refused {words}")));
+        assert!(is_unreadable(&mut wire, "hello"));
+        assert_eq!(published(&mut wire, Ack::Wanted), r#"{"id":10,"publish":{"channel":"room","data":"hub-7"}}"#);
+    }
+}

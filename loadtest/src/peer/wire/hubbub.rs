@@ -118,3 +118,80 @@ impl Wire for Hubbub {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hubbub_protocol::frame::server::{Live, MessageAck, MessageNew};
+    use hubbub_protocol::member::SenderType;
+    use hubbub_protocol::{MessageId, Sequence, Timestamp, UserId};
+
+    use super::super::testing::{heard, is_unreadable, published, text};
+    use super::super::{Ack, Publish};
+    use super::*;
+
+    const ROOM: ConversationId = ConversationId::from_bytes([7; 16]);
+    const PLACE: MessageId = MessageId::new(ROOM, Sequence::new(42));
+
+    fn said<T: Serialize>(frame: &T) -> String {
+        text(&json(frame))
+    }
+
+    fn wire(following: Following) -> Hubbub {
+        Hubbub::new("token".to_owned(), following, 1, 2)
+    }
+
+    #[test]
+    fn frames_as_the_protocol_spells_them_are_read() {
+        let message = MessageNew {
+            conversation_id: ROOM,
+            message_id: PLACE,
+            conversation_seq: PLACE.sequence,
+            sender_id: UserId::from_bytes([1; 16]),
+            sender_type: SenderType::Human,
+            device_id: None,
+            created_at: Timestamp::from_ms(5),
+            client_message_id: None,
+            content_type: "te\"xt".to_owned(),
+            encrypted_payload: Payload::from(b"hub-7".to_vec()),
+            reply_to: None,
+            epoch: None,
+        };
+        let ack = MessageAck {
+            id: Some("7".to_owned()),
+            client_message_id: ClientMessageId::from_bytes([3; 16]),
+            message_id: PLACE,
+            conversation_seq: PLACE.sequence,
+        };
+        let frames = [said(&message), said(&ack), r#"{"type":"from.a.newer.server"}"#.to_owned()];
+        let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+        assert_eq!(heard(&mut wire(Following::Login), &frames), ["payload hub-7", "acked 7 at Some(42)"]);
+        assert!(is_unreadable(&mut wire(Following::Login), "{}"));
+    }
+
+    #[test]
+    fn a_socket_is_ready_when_what_it_follows_is_live_and_one_that_only_sends_leaves_first() {
+        let ok = r#"{"type":"auth.ok","session_id":"s"}"#;
+        let live = said(&Live { conversation_id: ROOM, seq: PLACE.sequence });
+        let other = said(&Live { conversation_id: ConversationId::from_bytes([8; 16]), seq: PLACE.sequence });
+        assert_eq!(heard(&mut wire(Following::Login), &[ok]), ["ready"]);
+        assert_eq!(heard(&mut wire(Following::Live(ROOM)), &[ok, &other, &live]), ["ready"]);
+        assert_eq!(heard(&mut wire(Following::Live(ROOM)), &[ok, &other]), [""; 0]);
+        let left = heard(&mut wire(Following::Nothing(vec![ROOM])), &[ok, &live]);
+        assert_eq!(
+            left,
+            [format!("say {{\"type\":\"unsubscribe\",\"conversation_id\":\"{ROOM}\"}}"), "ready".to_owned()]
+        );
+    }
+
+    #[test]
+    fn a_publish_is_a_send_with_an_id_of_its_own() {
+        let mut wire = wire(Following::Login);
+        let publish = Publish { room: &ROOM.to_string(), number: 7, payload: "hub-7", ack: Ack::Wanted };
+        let sent: MessageSend = serde_json::from_str(&text(&wire.publish(&publish))).unwrap();
+        assert_eq!((sent.conversation_id, sent.encrypted_payload.as_bytes().as_ref()), (ROOM, b"hub-7".as_slice()));
+        let next = Publish { number: 8, ..publish };
+        let next: MessageSend = serde_json::from_str(&text(&wire.publish(&next))).unwrap();
+        assert_ne!(sent.client_message_id, next.client_message_id);
+        assert!(published(&mut wire, Ack::Unwanted).contains("message.send"));
+    }
+}

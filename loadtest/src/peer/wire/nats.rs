@@ -1,4 +1,7 @@
-//! NATS' own protocol inside WebSocket frames, which may end anywhere in it; and JetStream's acknowledgements.
+//! NATS' own protocol inside WebSocket frames, which may end anywhere in it; and the acknowledgements of
+//! its streams.
+
+use std::fmt::Write as _;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -19,7 +22,7 @@ pub(crate) struct Nats {
     begun: Vec<u8>,
 }
 
-/// What JetStream answers a publish, or a request to make a stream.
+/// What a stream answers a publish, or a request to make a stream.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
@@ -48,7 +51,8 @@ impl Nats {
             let unreadable = || Unreadable::frame(line);
             let arguments = str::from_utf8(arguments).map_err(|_| unreadable())?;
             let (subject, length) = arguments.split_once(' ').ok_or_else(unreadable)?;
-            let length = length.rsplit(' ').next().and_then(|size| size.parse::<usize>().ok()).ok_or_else(unreadable)?;
+            let length =
+                length.rsplit(' ').next().and_then(|size| size.parse::<usize>().ok()).ok_or_else(unreadable)?;
             let Some(body) = after.get(..length + 2) else {
                 // Begun again with the next frame, from its first line on.
                 used -= end + 2;
@@ -100,7 +104,8 @@ impl Wire for Nats {
              \"lang\":\"rust\",\"version\":\"1\"}\r\n",
         );
         if let Some(inbox) = self.inbox {
-            said.push_str(&format!("SUB {INBOX}{inbox}.* 1\r\n"));
+            // Writing into a string cannot fail.
+            let _written = write!(said, "SUB {INBOX}{inbox}.* 1\r\n");
         }
         said.push_str("PING\r\n");
         Some(Frame::Binary(said.into_bytes()))
@@ -132,5 +137,56 @@ impl Wire for Nats {
         bytes.drain(..used);
         self.begun = bytes;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{heard, heard_in_bytes, is_unreadable, published, text};
+    use super::*;
+
+    const SAID: [&str; 6] = [
+        "INFO {\"server_id\":\"NB\",\"version\":\"2.15.2\",\"max_payload\":1048576}\r\n",
+        "PONG\r\n",
+        "PONG\r\nMSG all 2 5\r\nhub-7\r\nMSG all 2 _INBOX.x 0\r\n\r\n",
+        "PING\r\n",
+        "MSG _INBOX.3.7 1 52\r\n{\"stream\":\"hubbub-peers-disk\", \"seq\":41,\"domain\":\"\"}\r\n",
+        "-ERR 'Authorization Violation'\r\n",
+    ];
+    const HEARD: [&str; 7] = [
+        "ready",
+        "joined",
+        "payload hub-7",
+        "payload ",
+        "say PONG\r\n",
+        "acked 7 at Some(41)",
+        "refused -ERR 'Authorization Violation'",
+    ];
+
+    #[test]
+    fn messages_are_read_whatever_frames_they_come_in() {
+        assert_eq!(heard(&mut Nats::new(Some(3)), &SAID), HEARD);
+        assert_eq!(heard(&mut Nats::new(Some(3)), &[&SAID.concat()]), HEARD);
+        assert_eq!(heard_in_bytes(&mut Nats::new(Some(3)), &SAID.concat()), HEARD);
+    }
+
+    #[test]
+    fn a_stream_that_will_not_have_it_is_heard() {
+        let error = "{\"error\":{\"code\":503,\"err_code\":10077,\"description\":\"maximum messages exceeded\"}}";
+        let said = format!("MSG _INBOX.3.7 1 {}\r\n{error}\r\n", error.len());
+        assert_eq!(heard(&mut Nats::new(Some(3)), &[&said]), [format!("refused {error}")]);
+        for odd in ["HELLO\r\n", "MSG all\r\n", "MSG all 2 x\r\n", "MSG _INBOX.3.7 1 2\r\nno\r\n"] {
+            assert!(is_unreadable(&mut Nats::new(None), odd), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_publish_names_where_its_answer_goes_if_it_wants_one() {
+        let mut wire = Nats::new(Some(3));
+        assert_eq!(published(&mut wire, Ack::Unwanted), "PUB room 5\r\nhub-7\r\n");
+        assert_eq!(published(&mut wire, Ack::Wanted), "PUB room _INBOX.3.7 5\r\nhub-7\r\n");
+        let hello = wire.hello().map(|frame| text(&frame)).unwrap_or_default();
+        assert!(hello.starts_with("CONNECT {") && hello.ends_with("SUB _INBOX.3.* 1\r\nPING\r\n"), "{hello}");
+        assert_eq!(wire.join("all").map(|frame| text(&frame)), Some("SUB all 2\r\nPING\r\n".to_owned()));
     }
 }

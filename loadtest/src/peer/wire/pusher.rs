@@ -133,3 +133,47 @@ impl Wire for Pusher {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Ack;
+    use super::super::testing::{heard, is_unreadable, published, text};
+    use super::*;
+
+    #[test]
+    fn a_session_is_read_event_by_event_whatever_the_form_of_its_data() {
+        let mut wire = Pusher::default();
+        let said = [
+            r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"123.456\",\"activity_timeout\":120}"}"#,
+            r#"{"event":"pusher_internal:subscription_succeeded","channel":"private-all","data":"{}"}"#,
+            r#"{"event":"pusher_internal:subscription_succeeded","data":{},"channel":"private-all"}"#,
+            r#"{"event":"client-m","channel":"private-all","data":"hub-7"}"#,
+            r#"{"channel":"private-all","data":"hub-8","event":"client-m","user_id":"x"}"#,
+            r#"{"event":"pusher:ping","data":{}}"#,
+            r#"{"event":"pusher:pong"}"#,
+            r#"{"event":"pusher:error","data":{"code":4301,"message":"too fast"}}"#,
+        ];
+        let expected = [
+            "ready",
+            "joined",
+            "joined",
+            "payload hub-7",
+            "payload hub-8",
+            r#"say {"event":"pusher:pong","data":{}}"#,
+            r#"refused {"event":"pusher:error","data":{"code":4301,"message":"too fast"}}"#,
+        ];
+        assert_eq!(heard(&mut wire, &said), expected);
+        assert!(is_unreadable(&mut wire, "hello"));
+    }
+
+    #[test]
+    fn a_private_channel_is_joined_with_the_signature_of_this_very_socket() {
+        let mut wire = Pusher::default();
+        heard(&mut wire, &[r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.2\"}"}"#]);
+        let joined = wire.join("private-all").map(|frame| text(&frame)).unwrap_or_default();
+        assert!(joined.contains(&format!("load-key:{}", sign("1.2:private-all"))), "{joined}");
+        // By `openssl dgst -sha256 -hmac load-secret`.
+        assert_eq!(sign("1.2:private-all"), "ab82a99ea9877e30811d42aa9b995a464d5aa57895af89b3da44bbaee145c7f4");
+        assert_eq!(published(&mut wire, Ack::Wanted), r#"{"event":"client-m","channel":"room","data":"hub-7"}"#);
+    }
+}

@@ -54,3 +54,27 @@ impl Wire for Room {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{heard, is_unreadable, published, text};
+    use super::*;
+
+    #[test]
+    fn what_the_room_says_and_hears_is_what_its_script_does() {
+        let mut wire = Room::default();
+        assert!(wire.hello().is_some());
+        assert_eq!(wire.join("room").map(|frame| text(&frame)), Some(r#"{"do":"join","room":"room"}"#.to_owned()));
+        let said = [
+            r#"{"is":"joined"}"#,
+            r#"{"is":"joined"}"#,
+            r#"{"is":"message","room":"room","data":"hub-7"}"#,
+            r#"{"is":"ack","id":7}"#,
+        ];
+        assert_eq!(heard(&mut wire, &said), ["ready", "joined", "payload hub-7", "acked 7 at None"]);
+        assert_eq!(published(&mut wire, Ack::Unwanted), r#"{"do":"send","room":"room","data":"hub-7"}"#);
+        assert_eq!(published(&mut wire, Ack::Wanted), r#"{"do":"send","room":"room","data":"hub-7","id":7}"#);
+        assert!(is_unreadable(&mut wire, r#"{"is":"message"}"#));
+        assert!(is_unreadable(&mut wire, r#"{"is":"else"}"#));
+    }
+}

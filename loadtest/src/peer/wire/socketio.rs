@@ -55,3 +55,37 @@ impl Wire for SocketIo {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{heard, is_unreadable, published, text};
+    use super::*;
+
+    #[test]
+    fn a_session_of_socket_io_is_read_packet_by_packet() {
+        let mut wire = SocketIo;
+        let said = [
+            r#"0{"sid":"9c2Q","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#,
+            r#"40{"sid":"fq3c"}"#,
+            "430[]",
+            "2",
+            "6",
+            r#"42["m","hub-7"]"#,
+            "438[]",
+            "41",
+        ];
+        let expected = ["say 40", "ready", "joined", "say 3", "payload hub-7", "acked 7 at None", "refused 41"];
+        assert_eq!(heard(&mut wire, &said), expected);
+        for odd in ["", "7", r#"42["n","hub-7"]"#, "43[]", "hello"] {
+            assert!(is_unreadable(&mut wire, odd), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_publish_asks_for_its_own_acknowledgement_and_never_for_that_of_a_join() {
+        let mut wire = SocketIo;
+        assert_eq!(wire.join("room").map(|frame| text(&frame)), Some(r#"420["join","room"]"#.to_owned()));
+        assert_eq!(published(&mut wire, Ack::Unwanted), r#"42["send","room","hub-7"]"#);
+        assert_eq!(published(&mut wire, Ack::Wanted), r#"428["send","room","hub-7"]"#);
+    }
+}
