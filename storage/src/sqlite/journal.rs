@@ -33,6 +33,7 @@ mod pending;
 mod recovery;
 mod segment;
 mod steps;
+mod vacancy;
 mod writer;
 
 use std::path::Path;

@@ -12,7 +12,7 @@ use hubbub_storage::records::{Claimed, Expect, Family, FamilyDef, RawRow, Slice,
 use hubbub_storage::store::Store;
 use proptest::prelude::*;
 
-use crate::sqlite::fresh;
+use crate::sqlite::{fresh, with_tiny_segments};
 
 const FAMILY: &FamilyDef = &Snapshots::DEF;
 const CASES: u32 = 64;
@@ -281,6 +281,12 @@ fn memory_answers_any_operations_as_a_plain_vector_does() {
 #[test]
 fn sqlite_answers_any_operations_as_a_plain_vector_does() {
     let (store, _dir) = fresh();
+    check(&store);
+}
+
+#[test]
+fn sqlite_answers_any_operations_as_a_plain_vector_does_while_segments_are_applied() {
+    let (store, _dir) = with_tiny_segments();
     check(&store);
 }
 

@@ -17,12 +17,20 @@ use hubbub_storage::store::Store;
 use tempfile::TempDir;
 
 conformance_suite!(contract, fresh());
+// Every group is a segment of its own, so that what is asked is answered from SQLite, or from both.
+conformance_suite!(contract_of_one_group_a_segment, with_tiny_segments());
 
 pub(crate) fn fresh() -> (Store, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
     assert_eq!(opened.recovered, None);
     (opened.store, dir)
+}
+
+pub(crate) fn with_tiny_segments() -> (Store, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = SqliteConfig { segment_bytes: 1, ..SqliteConfig::at(dir.path()) };
+    (sqlite::open(&config).unwrap().store, dir)
 }
 
 fn open(dir: &Path) -> Opened {

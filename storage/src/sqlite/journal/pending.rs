@@ -21,6 +21,8 @@ pub(in crate::sqlite) struct Pending {
 struct Parts {
     sealed: VecDeque<Arc<Part>>,
     growing: Part,
+    /// The last segment that was taken away.
+    applied: u64,
 }
 
 impl Parts {
@@ -35,7 +37,7 @@ impl Parts {
 
 impl Pending {
     pub(super) fn new(sealed: Vec<Arc<Part>>, growing: Part) -> Self {
-        Self { parts: RwLock::new(Parts { sealed: sealed.into(), growing }) }
+        Self { parts: RwLock::new(Parts { sealed: sealed.into(), growing, applied: 0 }) }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Parts> {
@@ -46,9 +48,10 @@ impl Pending {
         self.parts.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The sealed parts of this moment, oldest first.
-    pub(super) fn sealed(&self) -> Vec<Arc<Part>> {
-        self.read().sealed.iter().cloned().collect()
+    /// The sealed parts of this moment, oldest first, and the last that was taken away.
+    pub(super) fn sealed(&self) -> (Vec<Arc<Part>>, u64) {
+        let parts = self.read();
+        (parts.sealed.iter().cloned().collect(), parts.applied)
     }
 
     /// Looks at the growing part. Only the writer thread changes it.
@@ -73,6 +76,7 @@ impl Pending {
     pub(super) fn forget(&self, number: u64) {
         let forgotten = {
             let mut parts = self.write();
+            parts.applied = number;
             if parts.sealed.front().is_some_and(|part| part.number() == number) {
                 parts.sealed.pop_front()
             } else {

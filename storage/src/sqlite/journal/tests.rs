@@ -11,7 +11,14 @@ use std::io::{Error, ErrorKind};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tempfile::TempDir;
+
 use super::steps::Step;
+
+/// A folder in memory where there is one: a process that ends takes nothing of it along, and a sync costs nothing.
+fn tempdir() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
 
 /// Tells a child what to do at which step: `kill N` or `fail STEP N`.
 const PLAN: &str = "HUBBUB_TEST_JOURNAL_PLAN";

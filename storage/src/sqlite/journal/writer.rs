@@ -23,6 +23,7 @@ use super::part::{Act, Part};
 use super::pending::Pending;
 use super::segment::Segment;
 use super::steps::{Step, reached};
+use super::vacancy::Vacancy;
 use crate::error::{Reason, StoreError, StoreResult};
 use crate::stored::record;
 
@@ -42,6 +43,8 @@ pub(in crate::sqlite) struct JournalWriter {
     folder: Arc<Folder>,
     segment_bytes: usize,
     group: Group,
+    /// Client ids that SQLite is known not to have.
+    vacancy: Vacancy,
 }
 
 /// The rows of the group that is being decided.
@@ -63,7 +66,16 @@ impl JournalWriter {
         folder: Arc<Folder>,
         segment_bytes: usize,
     ) -> Self {
-        Self { pending, applied, segment, sealed, folder, segment_bytes, group: Group::default() }
+        Self {
+            pending,
+            applied,
+            segment,
+            sealed,
+            folder,
+            segment_bytes,
+            group: Group::default(),
+            vacancy: Vacancy::default(),
+        }
     }
 
     /// What of this group was put in last, and fits.
@@ -120,7 +132,9 @@ impl LogWriter for JournalWriter {
         self.group.frame.clear();
         self.group.rows.clear();
         self.group.acts.clear();
-        self.group.sealed = self.pending.sealed();
+        let (sealed, applied) = self.pending.sealed();
+        self.group.sealed = sealed;
+        self.vacancy.as_of(applied);
         Ok(())
     }
 
@@ -140,7 +154,14 @@ impl LogWriter for JournalWriter {
         let known = self.group.acts.get(&act).copied();
         match known.or_else(|| self.of_parts(|part| part.act(&act))) {
             Some(at) => Ok(Some(at)),
-            None => ask::act(self.tables()?, id, sender, client_id),
+            None if self.vacancy.has(client_id) => Ok(None),
+            None => {
+                let known = ask::act(self.tables()?, id, sender, client_id)?;
+                if known.is_none() && self.vacancy.is_to_be_looked_for() {
+                    self.vacancy.set(ask::neighbours(&self.applied, client_id)?);
+                }
+                Ok(known)
+            }
         }
     }
 

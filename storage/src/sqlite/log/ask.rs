@@ -72,6 +72,22 @@ pub(in crate::sqlite) fn act_entry(
     found.map(sequence).transpose()
 }
 
+/// The nearest client ids that are stored, below and above one that is not; the outer `None` if it is, be it elsewhere.
+pub(in crate::sqlite) fn neighbours(
+    connection: &Connection,
+    client_id: ClientMessageId,
+) -> StoreResult<Option<(Option<ClientMessageId>, Option<ClientMessageId>)>> {
+    const BELOW: &str = "SELECT client_id FROM client_ids WHERE client_id <= ?1 ORDER BY client_id DESC LIMIT 1";
+    const ABOVE: &str = "SELECT client_id FROM client_ids WHERE client_id > ?1 ORDER BY client_id LIMIT 1";
+    let nearest = |sql| -> StoreResult<Option<ClientMessageId>> {
+        let mut statement = connection.prepare_cached(sql).map_err(asking)?;
+        let found = statement.query_row([client_id.as_bytes()], |row| row.get(0)).optional().map_err(asking)?;
+        Ok(found.map(ClientMessageId::from_bytes))
+    };
+    let below = nearest(BELOW)?;
+    if below == Some(client_id) { Ok(None) } else { Ok(Some((below, nearest(ABOVE)?))) }
+}
+
 /// Records above or below a bound, ascending; for some of them other bytes than the table has.
 pub(super) fn read<'a>(
     connection: &Connection,
