@@ -11,7 +11,9 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::client::ClientError;
+use crate::compare::Compare;
 use crate::floor;
+use crate::lab::Lab;
 use crate::peer;
 use crate::report::Report;
 use crate::scenario::Scenario;
@@ -40,6 +42,12 @@ enum Command {
     /// Runs a floor alone: a bare program that a server is compared with.
     #[command(name = "floor")]
     Floor(floor::Alone),
+    /// Runs the whole table of budgets against a server that it starts itself.
+    #[command(name = "lab", visible_alias = "run-all")]
+    Lab(Lab),
+    /// Runs a scenario against two servers, or two builds of one, by turns.
+    #[command(name = "compare")]
+    Compare(Compare),
     /// Measures other servers beside ours, by one harness.
     #[command(name = "peers")]
     Peers(Box<peer::Args>),
@@ -58,6 +66,8 @@ impl Cli {
                 ExitCode::SUCCESS
             }
             Command::Floor(floor) => exit(floor.run().map(|()| true)),
+            Command::Lab(lab) => exit(lab.run()),
+            Command::Compare(compare) => exit(compare.run()),
             Command::Peers(args) => exit(on_this_thread(peer::run(args))),
             Command::Scenario(scenario) => exit(run(scenario).map(|report| report.passed())),
         }
@@ -85,7 +95,9 @@ fn exit(outcome: anyhow::Result<bool>) -> ExitCode {
 pub fn scenario(words: &[&str]) -> anyhow::Result<Scenario> {
     match Cli::try_parse_from(["loadtest"].iter().chain(words))?.command {
         Command::Scenario(scenario) => Ok(scenario),
-        Command::List | Command::Floor(_) | Command::Peers(_) => anyhow::bail!("that is no scenario"),
+        Command::List | Command::Floor(_) | Command::Peers(_) | Command::Lab(_) | Command::Compare(_) => {
+            anyhow::bail!("that is no scenario")
+        }
     }
 }
 
@@ -117,6 +129,8 @@ fn on_this_thread<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::R
 }
 
 fn run(scenario: &Scenario) -> anyhow::Result<Report> {
+    let mut scenario = scenario.clone();
+    scenario.common_mut().lines = true;
     let report = on_this_thread(async {
         tokio::select! {
             biased;
@@ -131,6 +145,9 @@ fn run(scenario: &Scenario) -> anyhow::Result<Report> {
     if let Some(path) = &scenario.common().report {
         let json = serde_json::to_vec_pretty(&report)?;
         fs::write(path, json).with_context(|| format!("{} could not be written", path.display()))?;
+    }
+    if let Some(path) = &scenario.common().html {
+        fs::write(path, report.page()).with_context(|| format!("{} could not be written", path.display()))?;
     }
     Ok(report)
 }

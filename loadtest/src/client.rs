@@ -162,6 +162,8 @@ pub struct Client {
     ready: VecDeque<Happening>,
     said: VecDeque<ClientFrame>,
     scratch: Vec<u8>,
+    /// How often it was told that somebody writes.
+    typings: u64,
 }
 
 impl Client {
@@ -174,6 +176,7 @@ impl Client {
             ready: VecDeque::new(),
             said: VecDeque::new(),
             scratch: Vec::new(),
+            typings: 0,
         }
     }
 
@@ -215,6 +218,22 @@ impl Client {
     /// When it came to the door of the server that it is connected to.
     pub const fn knocked_at(&self) -> Instant {
         self.link.knocked_at()
+    }
+
+    /// How often it was told that somebody writes.
+    pub const fn typings(&self) -> u64 {
+        self.typings
+    }
+
+    /// Loses its connection, as the network does it: without a word. It comes back at once.
+    pub fn drop_connection(&mut self) {
+        if self.link.is_up() {
+            self.link.drop_connection();
+            self.sends.disconnected();
+            self.said.clear();
+            let ending = Ending { code: None, reason: "dropped".to_owned() };
+            self.ready.push_back(Happening::Disconnected { ending, told: None, silent_for: Duration::ZERO });
+        }
     }
 
     /// Goes home: closes the socket, and opens none until it is told to come back. What was sent is kept.
@@ -326,6 +345,7 @@ impl Client {
                     self.ready.push_back(acked);
                 }
             }
+            wire::Glance::Typing => self.typings += 1,
             wire::Glance::Other(frame) => self.heard_frame(*frame),
         }
     }

@@ -204,7 +204,7 @@ impl Spec {
 
     /// Sends answered with acks, synced or not.
     pub(crate) fn echo(common: &Common, sockets: usize, depth: usize) -> Self {
-        let kind = if common.in_memory { Kind::Echo } else { Kind::Sync };
+        let kind = if common.bench.in_memory { Kind::Echo } else { Kind::Sync };
         let Sizes { send, ack, .. } = Sizes::of(common);
         Self { kind, sockets, depth, request: send, answer: ack, file: common.floor_file() }
     }

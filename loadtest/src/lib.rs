@@ -12,8 +12,10 @@
 
 pub mod cli;
 pub mod client;
+pub mod compare;
 pub mod floor;
 pub mod host;
+pub mod lab;
 pub mod ledger;
 pub mod measure;
 pub mod options;
@@ -24,5 +26,6 @@ pub mod scenario;
 pub mod signs;
 pub mod statistics;
 
+mod parts;
 mod progress;
 mod run;

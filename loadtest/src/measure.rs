@@ -9,6 +9,8 @@ use serde::Serialize;
 const LONGEST_US: u64 = 600_000_000;
 /// Decimal digits that a recorded value keeps.
 const DIGITS: u8 = 3;
+/// Decimal digits that a distribution in a report keeps.
+const SHOWN_DIGITS: u8 = 2;
 
 /// Nanoseconds since this clock was made. Copies agree, so stamps of one task can be read by another.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +96,28 @@ impl Latencies {
             p999: histogram.value_at_quantile(0.999),
             max: histogram.max(),
         })
+    }
+
+    /// Records so many of one length, in microseconds.
+    pub(crate) fn record_many(&mut self, us: u64, count: u64) {
+        if let Some(histogram) = &mut self.histogram {
+            histogram.saturating_record_n(us, count);
+        }
+    }
+
+    /// How many there are of each length, in microseconds, told apart as far as [`SHOWN_DIGITS`].
+    pub fn distribution(&self) -> Vec<(u64, u64)> {
+        let coarse = self.histogram.as_ref().and_then(|histogram| {
+            let mut coarse = Histogram::new_with_bounds(1, LONGEST_US, SHOWN_DIGITS).ok()?;
+            for value in histogram.iter_recorded() {
+                coarse.saturating_record_n(value.value_iterated_to(), value.count_at_value());
+            }
+            Some(coarse)
+        });
+        coarse
+            .iter()
+            .flat_map(|coarse| coarse.iter_recorded().map(|value| (value.value_iterated_to(), value.count_at_value())))
+            .collect()
     }
 
     /// The median, in microseconds; 0 if nothing was recorded.

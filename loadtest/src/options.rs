@@ -34,6 +34,26 @@ impl Formats {
     }
 }
 
+/// How figures become comparable.
+#[derive(Debug, Clone, Args)]
+pub struct Bench {
+    /// How often a scenario that has a floor and its floor take turns. The measured time is divided among the rounds.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub rounds: u32,
+    /// Measures the scenario alone.
+    #[arg(long)]
+    pub no_floor: bool,
+    /// Whether server and generator are put on different cores, where there are two and the server's process is named.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub pin: bool,
+    /// The server keeps its messages in memory, so that a floor need not sync either.
+    #[arg(long)]
+    pub in_memory: bool,
+    /// A folder on the server's disk, where a floor that syncs writes its file.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub floor_dir: PathBuf,
+}
+
 /// The options that all scenarios share.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
@@ -65,24 +85,15 @@ pub struct Common {
     /// The server's process, to measure its CPU and memory; several, separated by commas, are measured together.
     #[arg(long, value_name = "PID", value_delimiter = ',')]
     pub server_pid: Vec<u32>,
-    /// How often a scenario that has a floor and its floor take turns. The measured time is divided among the rounds.
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub rounds: u32,
-    /// Measures the scenario alone.
-    #[arg(long)]
-    pub no_floor: bool,
-    /// Whether server and generator are put on different cores, where there are two and the server's process is named.
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
-    pub pin: bool,
-    /// The server keeps its messages in memory, so that a floor need not sync either.
-    #[arg(long)]
-    pub in_memory: bool,
-    /// A folder on the server's disk, where a floor that syncs writes its file.
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub floor_dir: PathBuf,
+    /// How it is measured.
+    #[command(flatten)]
+    pub bench: Bench,
     /// Where to write the report as JSON.
     #[arg(long, value_name = "FILE.json")]
     pub report: Option<PathBuf>,
+    /// Where to write the report as one page with plots.
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
     /// Sends that may start over 5 ms late, in a hundred. With more the generator did not keep up: the run is invalid.
     #[arg(long, value_name = "PERCENT", default_value_t = crate::pacer::LATE_PERCENT_MAX)]
     pub max_late: f64,
@@ -92,6 +103,12 @@ pub struct Common {
     /// The size of a message's payload, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = payload_size)]
     pub payload: usize,
+    /// This process is a part of a run: it says a word at each stage and waits for one back.
+    #[arg(long, hide = true)]
+    pub part: bool,
+    /// A line about the run each second goes to standard error, where that is no terminal.
+    #[arg(skip)]
+    pub lines: bool,
     /// What others may see of the run while it goes on.
     #[arg(skip)]
     pub signs: Arc<Signs>,
@@ -105,12 +122,12 @@ impl Common {
 
     /// Whether a floor is measured by turns with the scenario.
     pub const fn compares_with_floor(&self) -> bool {
-        !self.no_floor && !self.server_pid.is_empty()
+        !self.bench.no_floor && !self.server_pid.is_empty()
     }
 
     /// The file of a floor that syncs.
     pub fn floor_file(&self) -> PathBuf {
-        self.floor_dir.join(format!("floor-{}.tmp", std::process::id()))
+        self.bench.floor_dir.join(format!("floor-{}.tmp", std::process::id()))
     }
 
     /// After how long a silent server is left.

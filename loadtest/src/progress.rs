@@ -1,4 +1,4 @@
-//! What a person at a terminal sees while a run goes on. Quiet when nobody looks: then nothing is drawn.
+//! What a person sees while a run goes on: a bar at a terminal, else a line a second, if lines are wanted.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ pub(crate) const EVERY: Duration = Duration::from_millis(250);
 /// The bar of one phase; gone when dropped.
 pub(crate) struct Phase {
     bar: ProgressBar,
+    name: &'static str,
 }
 
 impl Phase {
@@ -21,7 +22,7 @@ impl Phase {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_prefix(name);
-        Self { bar }
+        Self { bar, name }
     }
 
     /// One step is done.
@@ -34,8 +35,11 @@ impl Phase {
         self.bar.set_position(steps);
     }
 
-    /// Something worth reading beside the bar.
-    pub(crate) fn say(&self, text: String) {
+    /// Something worth reading beside the bar; where no bar is drawn a line of its own, if lines are wanted.
+    pub(crate) fn say(&self, text: String, lines: bool) {
+        if lines && self.bar.is_hidden() {
+            eprintln!("{:>12} {}/{}  {text}", self.name, self.bar.position(), self.bar.length().unwrap_or_default());
+        }
         self.bar.set_message(text);
     }
 }

@@ -1,8 +1,10 @@
 //! The report of a run: one JSON object whose keys are a contract, and the same for people.
 //!
-//! What a scenario does not measure is null, and never 0.
+//! What a scenario does not measure is null, and never 0. [`text`] writes it for a terminal, [`page`] as a page with plots.
 
-use std::fmt;
+mod page;
+mod plot;
+mod text;
 
 use serde::Serialize;
 
@@ -89,6 +91,12 @@ pub struct Report {
     pub presence: Option<Presence>,
     /// What the servers counted themselves.
     pub counters: Option<Counters>,
+    /// How many acks took how long: pairs of microseconds and a count.
+    pub ack_distribution: Vec<(u64, u64)>,
+    /// The same of deliveries.
+    pub deliver_distribution: Vec<(u64, u64)>,
+    /// The run over time.
+    pub series: Vec<Sample>,
     /// How the generator did.
     pub generator: Generator,
     /// What else a scenario measured, by name.
@@ -128,6 +136,29 @@ pub struct Server {
     pub cpu_percent: Option<f64>,
     /// How long its threads were ready and others ran, in hundredths of the measured time.
     pub run_queue_percent: Option<f64>,
+}
+
+/// One moment of a run. Rates and shares are those since the one before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Sample {
+    /// Seconds since the load began.
+    pub at: f64,
+    /// Acked sends a second.
+    pub sends: f64,
+    /// Deliveries a second.
+    pub deliveries: f64,
+    /// Sockets that are live.
+    pub live: u64,
+    /// The server's resident memory.
+    pub rss_kib: Option<u64>,
+    /// Its open descriptors.
+    pub descriptors: Option<u64>,
+    /// Its CPU, in hundredths of one core.
+    pub cpu_percent: Option<f64>,
+    /// The generator's.
+    pub generator_percent: Option<f64>,
+    /// The kernel's memory for all sockets of the machine.
+    pub socket_memory_kib: Option<u64>,
 }
 
 /// One node, as its clients saw it.
@@ -254,136 +285,4 @@ impl Report {
         self.valid = false;
         self.notes.push(why.into());
     }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.passed() { "passed" } else { "FAILED" };
-        writeln!(
-            f,
-            "{}: {verdict}  ({} clients, {:.1} s measured, seed {})",
-            self.scenario, self.clients, self.seconds, self.seed
-        )?;
-        writeln!(
-            f,
-            "  sent       {}  acked {}  refused {}  unknown {}  repeated {}",
-            self.sent, self.acked, self.refused, self.unknown, self.repeated
-        )?;
-        writeln!(
-            f,
-            "  delivered  {}  of these replayed {}  reconnects {}",
-            self.delivered, self.replayed, self.reconnects
-        )?;
-        writeln!(
-            f,
-            "  ledger     lost {}  doubled {}  reordered {}  gaps {}  false {}",
-            self.lost, self.doubled, self.reordered, self.gaps, self.false_
-        )?;
-        writeln!(f, "  rates      {} sends/s  {} deliveries/s", number(self.send_rate), number(self.delivery_rate))?;
-        writeln!(f, "  ack        {}", latencies(self.ack_us))?;
-        writeln!(f, "  deliver    {}", latencies(self.deliver_us))?;
-        self.write_cluster(f)?;
-        let server = &self.server;
-        writeln!(
-            f,
-            "  server     {} µs/send  {} µs/delivery  {} % CPU",
-            number(server.cpu_us_per_send),
-            number(server.cpu_us_per_delivery),
-            number(server.cpu_percent)
-        )?;
-        writeln!(
-            f,
-            "             RSS {} KiB  per connection {} KiB, kernel {} KiB",
-            whole(server.rss_kib),
-            number(server.rss_kib_per_connection),
-            number(server.kernel_kib_per_connection)
-        )?;
-        self.write_floor(f)?;
-        let generator = &self.generator;
-        writeln!(
-            f,
-            "  generator  lag {}  late {:.2} %  withheld {}  {} % CPU  {} % waiting",
-            latencies(generator.lag_us),
-            generator.late_percent,
-            generator.withheld,
-            number(generator.cpu_percent),
-            number(generator.run_queue_percent)
-        )?;
-        for (name, value) in &self.extra {
-            writeln!(f, "  {name}  {value}")?;
-        }
-        for note in &self.notes {
-            writeln!(f, "  note: {note}")?;
-        }
-        for violation in &self.violations {
-            writeln!(f, "  {} broken ({:?}): {}", violation.promise, violation.rule, violation.what)?;
-        }
-        Ok(())
-    }
-}
-
-impl Report {
-    /// The comparison with the floor, and where both ran.
-    fn write_floor(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (Some(floor), Some(interval), Some(of)) = (&self.floor, self.ratio_interval, &self.ratio_of) {
-            let (cpu, latency) = (floor.cpu_us, number(floor.latency_us));
-            writeln!(f, "  floor      {}: {cpu:.3} µs CPU, {latency} µs", floor.name)?;
-            writeln!(f, "  ratio      {interval}, of {of}")?;
-        }
-        if let Cores { server: Some(server), generator: Some(generator) } = &self.cores {
-            writeln!(f, "  cores      server {server}  generator {generator}")?;
-        }
-        Ok(())
-    }
-
-    /// What only several nodes, or servers that come and go, make interesting.
-    fn write_cluster(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.deliver_cross_us.is_some() {
-            writeln!(f, "    across   {}", latencies(self.deliver_cross_us))?;
-            writeln!(f, "    within   {}", latencies(self.deliver_same_us))?;
-        }
-        for node in self.nodes.iter().filter(|_| self.nodes.len() > 1) {
-            let Node { url, logins, lost, acked, delivered } = node;
-            writeln!(f, "  node       {url}  logins {logins}  lost {lost}  acked {acked}  delivered {delivered}")?;
-        }
-        if self.clients_cut > 0 {
-            writeln!(f, "  gaps       {} clients: {}", self.clients_cut, latencies(self.gap_us))?;
-            writeln!(f, "             at most {} reconnects in 100 ms", self.reconnects_in_100_ms)?;
-        }
-        for (code, count) in &self.deferred {
-            writeln!(f, "  deferred   {count} with {code}")?;
-        }
-        if let Some(presence) = self.presence {
-            let Presence { pairs, ghosts, unseen, right_after_ms } = presence;
-            let after = right_after_ms.map_or_else(|| "never".to_owned(), |ms| format!("after {ms} ms"));
-            writeln!(f, "  presence   {pairs} pairs right {after}  ghosts {ghosts}  unseen {unseen}")?;
-        }
-        if let Some(counters) = self.counters.as_ref().filter(|counters| counters.lwts.is_some()) {
-            writeln!(
-                f,
-                "  counters   {} LWTs, {} a message  Redis {} bytes a message  unknown {}  forwarded {}",
-                whole(counters.lwts),
-                number(counters.lwts_per_message),
-                number(counters.redis_bytes_per_message),
-                whole(counters.unknown_outcomes),
-                whole(counters.forwarded)
-            )?;
-        }
-        Ok(())
-    }
-}
-
-fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
-}
-
-fn whole(value: Option<u64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
-}
-
-fn latencies(value: Option<Percentiles>) -> String {
-    let Some(value) = value else { return "-".to_owned() };
-    let named = [("p50", value.p50), ("p90", value.p90), ("p99", value.p99), ("p99.9", value.p999), ("max", value.max)];
-    let texts = named.map(|(name, us)| format!("{name} {}.{:03} ms", us / 1_000, us % 1_000));
-    texts.join("  ")
 }

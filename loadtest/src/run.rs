@@ -9,6 +9,8 @@ mod nodes;
 mod people;
 mod player;
 mod presence;
+mod probe;
+mod series;
 mod summary;
 mod turns;
 mod waves;
@@ -38,6 +40,9 @@ use self::nodes::Nodes;
 pub(crate) use self::people::{Conversation, People};
 pub(crate) use self::player::{Order, Part, Player};
 pub(crate) use self::presence::Presence;
+pub(crate) use self::probe::{Met, Probe};
+use self::series::Series;
+pub(crate) use self::series::percent_an_hour;
 pub(crate) use self::turns::Per;
 use self::turns::Turns;
 use self::waves::Bell;
@@ -75,8 +80,10 @@ pub(crate) struct Run {
     /// Players that send by themselves go on.
     pub(crate) sending: Cell<bool>,
     live: Cell<u64>,
-    reconnects: Cell<u64>,
+    pub(crate) reconnects: Cell<u64>,
     withheld: Cell<u64>,
+    /// How often players were told that somebody writes; known once they went home.
+    pub(crate) typings: Cell<u64>,
     nodes: RefCell<Nodes>,
     /// Who is there and who was told so, in scenarios that ask.
     pub(crate) presence: RefCell<Option<Presence>>,
@@ -88,6 +95,7 @@ pub(crate) struct Run {
     pub(crate) endings: RefCell<BTreeMap<String, u64>>,
     last_failure: RefCell<Option<String>>,
     doors: Semaphore,
+    series: RefCell<Series>,
 }
 
 impl Run {
@@ -98,7 +106,7 @@ impl Run {
         let metrics = if common.metrics.is_empty() { targets.clone() } else { resolve(&common.metrics).await? };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let number = since.subsec_nanos() ^ u32::try_from(since.as_secs() & 0xffff_ffff).unwrap_or(0).rotate_left(7);
-        let cores = Arc::new(if common.pin { Cores::part(&common.server_pid) } else { Cores::default() });
+        let cores = Arc::new(if common.bench.pin { Cores::part(&common.server_pid) } else { Cores::default() });
         Ok(Rc::new(Self {
             common: common.clone(),
             targets: targets.into(),
@@ -121,6 +129,7 @@ impl Run {
             live: Cell::new(0),
             reconnects: Cell::new(0),
             withheld: Cell::new(0),
+            typings: Cell::new(0),
             nodes: RefCell::new(Nodes::new(&common.url)),
             presence: RefCell::default(),
             looks: RefCell::default(),
@@ -128,6 +137,7 @@ impl Run {
             endings: RefCell::default(),
             last_failure: RefCell::default(),
             doors: Semaphore::new(OPENING_MAX),
+            series: RefCell::default(),
         }))
     }
 
@@ -165,6 +175,16 @@ impl Run {
         text
     }
 
+    /// How many sends were over 5 ms late so far, in a hundred.
+    pub(crate) fn late_percent(&self) -> f64 {
+        self.lag.borrow().late_percent()
+    }
+
+    /// Begins to count lateness anew.
+    pub(crate) fn replace_lag(&self, lag: Lag) {
+        self.lag.replace(lag);
+    }
+
     /// Waits so long. A timer's own lateness is this thread's: the generator's lag, where no schedule shows it.
     pub(crate) async fn look_at_timers(&self, length: Duration) {
         let end = Instant::now() + length;
@@ -192,7 +212,10 @@ impl Run {
             loop {
                 tokio::time::sleep(EVERY).await;
                 phase.at(began.elapsed().as_secs());
-                phase.say(self.rates(&mut since));
+                if self.series.borrow().is_due() {
+                    self.look_over_time();
+                    phase.say(self.rates(&mut since), self.common.lines);
+                }
             }
         };
         tokio::select! {

@@ -11,9 +11,14 @@ mod cluster;
 mod connect;
 mod fan_out;
 mod idle_crowd;
+mod knee;
 mod presence;
+mod reconnect_storm;
 mod removals;
+mod room_mix;
 mod slow_reader;
+mod soak;
+mod typing_storm;
 
 use clap::Subcommand;
 
@@ -48,6 +53,10 @@ macro_rules! scenarios {
                 match self { $(Self::$name { common, .. } => common,)* }
             }
 
+            pub(crate) fn common_mut(&mut self) -> &mut Common {
+                match self { $(Self::$name { common, .. } => common,)* }
+            }
+
             /// Runs it.
             ///
             /// # Errors
@@ -77,10 +86,20 @@ scenarios! {
     FanOut in fan_out = "fan_out",
     /// Many sockets that do nothing, each with one conversation: what each costs.
     IdleCrowd in idle_crowd = "idle_crowd",
+    /// Rooms of ten under a rising load until messages come late, then under half of it.
+    Knee in knee = "knee",
     /// People come and go over the nodes: everybody is told rightly who is there.
     Presence in presence = "presence",
+    /// Many lose their connection at once and come back: how long until all are live, and how long a door stays shut.
+    ReconnectStorm in reconnect_storm = "reconnect_storm",
     /// A member is removed and taken in again while they send from several nodes, thousands of times.
     Removals in removals = "removals",
+    /// Rooms of every size at once, from pairs to one with everybody.
+    RoomMix in room_mix = "room_mix",
     /// Some of a room stop reading: they are cut and come back, and the others do not notice.
     SlowReader in slow_reader = "slow_reader",
+    /// The same moderate load for a long time: what grows that should not.
+    Soak in soak = "soak",
+    /// Everybody in a large room types at once: what that does to messages.
+    TypingStorm in typing_storm = "typing_storm",
 }

@@ -4,7 +4,7 @@
 //! request is prepared, the frame's mask is zero, and of the answers only their ends are looked for. Leaves everything
 //! else about sockets to [`super::socket`].
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hubbub_protocol::codec::{self, Format};
 use hubbub_protocol::frame::client::Auth;
@@ -29,6 +29,15 @@ pub(crate) struct Knock {
     auth: Vec<u8>,
 }
 
+/// How long each step took, from the first packet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Knocked {
+    /// Until the upgrade was answered.
+    pub(crate) upgraded: Duration,
+    /// Until `auth.ok`.
+    pub(crate) logged_in: Duration,
+}
+
 impl Knock {
     pub(crate) fn new(target: &Target, token: &str) -> Result<Self, ClientError> {
         let upgrade = format!(
@@ -43,11 +52,12 @@ impl Knock {
     }
 
     /// Logs in and goes without a goodbye, so that no port stays behind that has to wait.
-    pub(crate) async fn once(&self, target: &Target) -> Result<(), ClientError> {
+    pub(crate) async fn once(&self, target: &Target) -> Result<Knocked, ClientError> {
         timeout(PATIENCE, self.log_in(target)).await.map_err(|_| ClientError::Lost("no login in time".to_owned()))?
     }
 
-    async fn log_in(&self, target: &Target) -> Result<(), ClientError> {
+    async fn log_in(&self, target: &Target) -> Result<Knocked, ClientError> {
+        let began = Instant::now();
         let mut tcp = connect(target.address, None, None).await?;
         tcp.set_nodelay(true)?;
         SockRef::from(&tcp).set_linger(Some(Duration::ZERO))?;
@@ -58,10 +68,11 @@ impl Knock {
             let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
             return Err(ClientError::UpgradeRefused(status.unwrap_or(0)));
         }
+        let upgraded = began.elapsed();
         tcp.write_all(&self.auth).await?;
         let frame = read_until(&mut tcp, &mut answer, is_whole).await?;
         if contains(frame, b"\"auth.ok\"") {
-            Ok(())
+            Ok(Knocked { upgraded, logged_in: began.elapsed() })
         } else {
             Err(ClientError::LoginRefused(String::from_utf8_lossy(frame).into_owned()))
         }

@@ -3,13 +3,15 @@
 //! A state machine that is polled by its client; it owns no task. Keeps BOUNDED on the client's side: never more sends
 //! in flight than the server takes.
 
+mod life;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hubbub_protocol::frame::Cursor;
-use hubbub_protocol::frame::client::{AuthRenew, MessageSend, Ping};
+use hubbub_protocol::frame::client::MessageSend;
 use hubbub_protocol::frame::close::{CloseAction, CloseCode};
 use hubbub_protocol::frame::server::GoingAway;
 use hubbub_protocol::{ConversationId, Payload};
@@ -26,14 +28,8 @@ use super::wire::{self, Glance};
 /// The pause before the first attempt to come back is up to this long; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// Sockets that share a token spread its renewal over this time, which is well within the notice.
-const RENEWAL_SPREAD: Duration = Duration::from_secs(20);
 /// A token must be good for this long to be worth naming: longer than the notice, or it would be announced at once.
 const TOKEN_LEFT: Duration = Duration::from_secs(65);
-/// A server that says nothing for this long is taken for dead, as the protocol has it.
-const SILENCE: Duration = Duration::from_mins(1);
-/// Looks at a silent server before it is taken for dead: at the last but one it is asked for a sign of life.
-const LOOKS: u32 = 3;
 /// Frames read in a row before what is to be written goes first.
 const READS_IN_A_ROW: u32 = 64;
 
@@ -124,6 +120,15 @@ impl Link {
             State::Leaving(leaving) => State::Leaving(leaving),
             State::Idle | State::Resting(_) | State::Opening(_) => State::Idle,
         };
+    }
+
+    /// The socket is gone without a word, and the next is opened at once.
+    pub(crate) fn drop_connection(&mut self) {
+        self.reset();
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Up(socket) => socket.reset(),
+            other => self.state = other,
+        }
     }
 
     /// Opens a socket again.
@@ -295,72 +300,6 @@ impl Link {
         self.reads_in_a_row = 0;
         let wake_at = next_wake.into_iter().chain(self.renew_at).chain(self.look_at).min();
         Ok(self.poll_timer(cx, wake_at) || read_on)
-    }
-
-    fn look_every(&self) -> Duration {
-        self.options.silence.unwrap_or(SILENCE) / LOOKS
-    }
-
-    /// Whether the server still says something; asks it to, if that is wanted.
-    fn look(&mut self, cx: &mut Context<'_>) -> Result<(), ClientError> {
-        let now = Instant::now();
-        if self.look_at.is_none_or(|at| at > now) {
-            return Ok(());
-        }
-        self.look_at = Some(now + self.look_every());
-        let State::Up(socket) = &mut self.state else { return Ok(()) };
-        if socket.take_heard() {
-            (self.quiet_looks, self.heard_at) = (0, now);
-            return Ok(());
-        }
-        self.quiet_looks += 1;
-        match (self.options.silence, self.quiet_looks) {
-            // A full socket loses the question; then silence is an answer too.
-            (Some(_), 1) => self.poll_queue(&Ping { id: None }, cx).map(drop),
-            (Some(_), 2..) | (None, LOOKS..) => Err(ClientError::Lost("the server says nothing".to_owned())),
-            _ => Ok(()),
-        }
-    }
-
-    /// How long nothing was heard, if it is that what ended the connection.
-    pub(crate) fn silent_for(&self) -> Duration {
-        if self.quiet_looks > 1 { self.heard_at.elapsed() } else { Duration::ZERO }
-    }
-
-    /// `true` if the instant is there already.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> bool {
-        let Some(at) = at else {
-            self.timer = None;
-            return false;
-        };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at.into())));
-        if timer.deadline() != at.into() {
-            timer.as_mut().reset(at.into());
-        }
-        timer.as_mut().poll(cx).is_ready()
-    }
-
-    /// The token ends soon: some jittered moment from now it is renewed.
-    pub(crate) fn renew_soon(&mut self) {
-        let spread = self.jittered(RENEWAL_SPREAD);
-        self.renew_at = Some(Instant::now() + spread);
-    }
-
-    fn poll_renewal(&mut self, cx: &mut Context<'_>) -> Result<(), ClientError> {
-        if self.renew_at.is_some_and(|at| at <= Instant::now()) {
-            self.renew_at = None;
-            let account = Arc::clone(&self.options.account);
-            self.renewal = Some(Box::pin(async move { account.fresh_token(TOKEN_LEFT).await }));
-        }
-        let Some(renewal) = &mut self.renewal else { return Ok(()) };
-        let Poll::Ready(renewed) = renewal.as_mut().poll(cx) else { return Ok(()) };
-        self.renewal = None;
-        let Ok(access_token) = renewed else {
-            self.renew_at = Some(Instant::now() + LONGEST_PAUSE);
-            return Ok(());
-        };
-        // A full socket loses this renewal; the close for an ended token then brings another login.
-        self.poll_queue(&AuthRenew { id: None, access_token }, cx).map(drop)
     }
 
     pub(crate) fn going_away(&mut self, going: GoingAway) {

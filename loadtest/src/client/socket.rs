@@ -17,6 +17,7 @@ use hubbub_protocol::frame::Cursor;
 use hubbub_protocol::frame::client::{Auth, ClientFrame};
 use hubbub_protocol::frame::server::{AuthOk, ServerFrame};
 use serde::Serialize;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -189,6 +190,12 @@ impl Socket {
                 },
             }
         }
+    }
+
+    /// Is gone without a word: the other side is told by a reset, and no port stays behind that has to wait.
+    pub(crate) fn reset(self) {
+        // Whether the reset can be asked for makes no difference to a socket that is dropped.
+        SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO)).ok();
     }
 
     /// Says goodbye and waits for the answer, up to two seconds.

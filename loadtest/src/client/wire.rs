@@ -19,6 +19,8 @@ pub(crate) enum Glance {
     Event(Seen),
     /// `message.ack`: the number of the command, and where the message stands.
     Ack { command: u64, sequence: Sequence },
+    /// `typing`, which comes by the hundred thousand too.
+    Typing,
     /// All else.
     Other(Box<ServerFrame>),
 }
@@ -164,8 +166,11 @@ pub(crate) fn read(bytes: &[u8], format: Format, scratch: &mut Vec<u8>) -> Resul
     Ok(event.map_or_else(|| Glance::Other(Box::new(frame)), |event| Glance::Event(Seen::of(&event))))
 }
 
-/// The two frames that come by the hundred thousand; `None` for the others and whatever is odd.
+/// The frames that come by the hundred thousand; `None` for the others and whatever is odd.
 fn hot(lean: &Lean<'_>, scratch: &mut Vec<u8>) -> Option<Glance> {
+    if lean.word == "typing" {
+        return Some(Glance::Typing);
+    }
     let sequence = lean.conversation_seq?;
     match lean.word {
         "message.ack" => Some(Glance::Ack { command: lean.id?.parse().ok()?, sequence }),

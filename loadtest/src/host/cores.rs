@@ -3,7 +3,8 @@
 //! A server that was given its cores keeps them; else it is put on the first half, and the generator on the others. On
 //! one core, or where the system does not let, nobody is moved. Threads that a process starts later stay where it is.
 
-use std::fs;
+use std::process::{Child, Command};
+use std::{fs, io};
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -32,6 +33,33 @@ impl Cores {
         }
         cores.put(std::process::id(), &generator)?;
         Some(cores)
+    }
+
+    /// Those for a server to be started on and for this process, which goes there now.
+    pub fn for_a_server() -> Self {
+        let Some((server, generator)) = sched_getaffinity(None).ok().and_then(|all| halves(&all, &all)) else {
+            return Self::default();
+        };
+        let mut cores = Self { server: Some(server), generator: Some(generator), moved: Vec::new() };
+        cores.put(std::process::id(), &generator);
+        cores
+    }
+
+    /// Starts a process where the server is to be, so that it finds as many cores as it has.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no thread or no process.
+    pub fn spawn(&self, mut command: Command) -> io::Result<Child> {
+        let cores = self.server;
+        // What a thread starts runs where the thread does.
+        let starts = std::thread::Builder::new().spawn(move || {
+            if let Some(cores) = cores {
+                sched_setaffinity(None, &cores).ok();
+            }
+            command.spawn()
+        })?;
+        starts.join().map_err(|_| io::Error::other("a thread panicked"))?
     }
 
     /// Puts a process where the server is; it is not put back.

@@ -94,10 +94,22 @@ impl Crew {
         warming: Duration,
         rate: f64,
         spread: Spread,
+        pick: impl FnMut() -> (usize, usize),
+    ) -> anyhow::Result<()> {
+        self.conduct_in(warming, self.run.common.measured(), rate, spread, pick).await
+    }
+
+    /// The same, measured for so long.
+    pub(crate) async fn conduct_in(
+        &self,
+        warming: Duration,
+        measured: Duration,
+        rate: f64,
+        spread: Spread,
         mut pick: impl FnMut() -> (usize, usize),
     ) -> anyhow::Result<()> {
         let run = &self.run;
-        let length = warming + run.common.measured();
+        let length = warming + measured;
         let start_ns = run.clock.now_ns() + 10_000_000;
         let measure_ns = start_ns + u64::try_from(warming.as_nanos()).unwrap_or(u64::MAX);
         let schedule = Schedule::new(start_ns, length, rate, spread, run.common.seed);

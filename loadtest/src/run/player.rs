@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use hubbub_protocol::frame::client::Typing;
 use hubbub_protocol::frame::server::{GoingAway, ServerFrame};
-use hubbub_protocol::{ClientMessageId, Sequence, UserId};
+use hubbub_protocol::{ClientMessageId, ConversationId, Sequence, UserId};
 use tokio::sync::mpsc;
 
 use super::{Conversation, Presence, Run};
@@ -27,6 +28,18 @@ pub(crate) enum Order {
         /// When it was meant to be sent.
         intended_ns: u64,
     },
+    /// Send one message now, as a closed loop does: whenever that is, it was meant for then.
+    SendNow {
+        /// To which of its conversations.
+        slot: usize,
+    },
+    /// Say that somebody writes, in one of its conversations.
+    Type {
+        /// In which.
+        slot: usize,
+    },
+    /// Lose the connection now, and come back at once.
+    Drop,
     /// Begin to send by itself.
     Begin,
     /// Stop reading for so long.
@@ -50,6 +63,7 @@ pub(crate) struct Part {
 
 /// A slot's place in the ledger.
 struct Seat {
+    id: ConversationId,
     conversation: usize,
     stream: Option<usize>,
 }
@@ -98,7 +112,7 @@ impl Player {
         let seats = part.conversations.iter().map(|conversation| {
             client.hold(conversation.id, conversation.base);
             let stream = listens.then(|| ledger.reader(conversation.number));
-            Seat { conversation: conversation.number, stream }
+            Seat { id: conversation.id, conversation: conversation.number, stream }
         });
         let seats = seats.collect();
         drop(ledger);
@@ -130,24 +144,39 @@ impl Player {
         loop {
             match self.turn().await {
                 Turn::Order(None) => return self.go_home().await,
-                Turn::Order(Some(Order::Leave)) => self.leave(),
-                Turn::Order(Some(Order::Return)) => self.client.come_back(),
                 Turn::Order(Some(Order::Pause(time))) => tokio::time::sleep(time).await,
-                Turn::Order(Some(Order::Send { slot, intended_ns })) => {
-                    run.lag.borrow_mut().record(intended_ns, run.clock.now_ns());
-                    self.send(slot, intended_ns);
-                }
-                Turn::Order(Some(Order::Begin)) => {
-                    for _ in 0..self.depth {
-                        self.send_own();
-                    }
-                }
+                Turn::Order(Some(order)) => self.follow(order),
                 Turn::Happening(happening) => self.happened(happening),
             }
             if !self.is_live && self.client.is_live() {
                 drop(door.take());
                 self.now_live();
             }
+        }
+    }
+
+    fn follow(&mut self, order: Order) {
+        match order {
+            Order::Leave => self.leave(),
+            Order::Return => self.client.come_back(),
+            Order::Send { slot, intended_ns } => {
+                self.run.lag.borrow_mut().record(intended_ns, self.run.clock.now_ns());
+                self.send(slot, intended_ns);
+            }
+            Order::SendNow { slot } => self.send(slot, self.run.clock.now_ns()),
+            Order::Type { slot } => {
+                if let Some(conversation_id) = self.seats.get(slot).map(|seat| seat.id) {
+                    self.client.say(Typing { id: None, conversation_id, active: true });
+                }
+            }
+            Order::Drop => self.client.drop_connection(),
+            Order::Begin => {
+                for _ in 0..self.depth {
+                    self.send_own();
+                }
+            }
+            // Waited for where it is taken.
+            Order::Pause(_) => {}
         }
     }
 
@@ -186,6 +215,7 @@ impl Player {
         if let Some(gap_ns) = self.longest_gap_ns {
             self.run.nodes.borrow_mut().longest_gap(gap_ns);
         }
+        self.run.typings.set(self.run.typings.get() + self.client.typings());
         self.client.close().await;
     }
 

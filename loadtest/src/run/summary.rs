@@ -28,6 +28,9 @@ impl Run {
         }
         report.ack_us = self.ack.borrow().percentiles();
         report.deliver_us = self.deliver.borrow().percentiles();
+        report.ack_distribution = self.ack.borrow().distribution();
+        report.deliver_distribution = self.deliver.borrow().distribution();
+        report.series = self.series.borrow_mut().take();
         report.send_rate = (report.sent > 0).then(|| per(window.acked, seconds));
         report.delivery_rate = (report.delivered > 0).then(|| per(window.delivered, seconds));
         report_server(report, &window, seconds);

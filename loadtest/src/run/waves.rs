@@ -69,7 +69,7 @@ impl Crew {
             }
             while out < window {
                 let (player, slot) = pick();
-                self.order(player, Order::Send { slot, intended_ns: run.clock.now_ns() });
+                self.order(player, Order::SendNow { slot });
                 out += 1;
             }
             out -= self.through().await.min(out);

@@ -94,11 +94,11 @@ async fn knock_on(run: Rc<Run>, tally: Rc<Tally>, knock: Knock, door: usize) {
     while run.sending.get() {
         let began_ns = run.clock.now_ns();
         match knock.once(target).await {
-            Ok(()) if run.is_measuring() => {
+            Ok(_) if run.is_measuring() => {
                 run.window.borrow_mut().others += 1;
                 tally.latencies.borrow_mut().record(began_ns, run.clock.now_ns());
             }
-            Ok(()) => {}
+            Ok(_) => {}
             Err(error) => {
                 tally.failed.set(tally.failed.get() + 1);
                 *tally.last_failure.borrow_mut() = Some(error.to_string());

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::typing_storm::moved_percent;
+use crate::measure::as_f64;
 use crate::options::Common;
 use crate::pacer::Spread;
 use crate::report::Report;
@@ -65,6 +67,10 @@ pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> 
     let mut report = crew.finish("slow_reader", &rooms).await?;
     report.extra.insert("deliver_us_before".to_owned(), json!(before));
     report.extra.insert("deliver_us_during".to_owned(), json!(during));
+    if let (Some(before), Some(during)) = (before, during) {
+        let moved = moved_percent(as_f64(before.p99), as_f64(during.p99));
+        report.extra.insert("p99_moved_percent".to_owned(), json!(moved));
+    }
     let told = |how: &&String| how.starts_with("4005") && how.contains("right resume points");
     let cut: u64 = run.endings.borrow().iter().filter(|(how, _)| told(how)).map(|(_, count)| count).sum();
     report.extra.insert("slow_readers_cut_with_a_resume_point".to_owned(), json!(cut));

@@ -12,9 +12,24 @@ fn list_names_every_scenario() {
     let output = loadtest(&["list"]).expect("the binary runs");
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stdout).expect("text");
-    for name in
-        ["ack", "busy_room", "chatter", "cluster", "fan_out", "idle_crowd", "presence", "removals", "slow_reader"]
-    {
+    for name in [
+        "ack",
+        "ack_one",
+        "busy_room",
+        "chatter",
+        "cluster",
+        "connect",
+        "fan_out",
+        "idle_crowd",
+        "knee",
+        "presence",
+        "reconnect_storm",
+        "removals",
+        "room_mix",
+        "slow_reader",
+        "soak",
+        "typing_storm",
+    ] {
         assert!(text.lines().any(|line| line.starts_with(name)), "{name} is missing in {text}");
     }
 }
@@ -51,4 +66,18 @@ fn many_rooms_of_the_same_two_people_are_refused_as_they_would_be_one() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("two people have one room"), "{text}");
+}
+
+#[test]
+fn a_floor_moves_bytes_and_says_what_each_cost() {
+    for kind in ["send", "joined", "echo", "sync", "connect"] {
+        let file = std::env::temp_dir().join(format!("floor-test-{}-{kind}", std::process::id()));
+        let file = file.to_str().expect("text");
+        let short = ["--sockets", "4", "--depth", "2", "--seconds", "0.05", "--rounds", "2", "--file", file];
+        let output = loadtest(&[["floor", kind].as_slice(), &short].concat()).expect("the binary runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{kind}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("in 2 rounds µs CPU each"), "{kind}: {text}");
+        assert!(!std::fs::exists(file).expect("a folder"), "{kind} left its file behind");
+    }
 }

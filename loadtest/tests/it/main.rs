@@ -7,3 +7,4 @@ mod cli;
 mod ledger;
 mod pacer;
 mod report;
+mod statistics;

@@ -1,7 +1,7 @@
 //! The keys of a report are a contract.
 
 use hubbub_loadtest::measure::Latencies;
-use hubbub_loadtest::report::Report;
+use hubbub_loadtest::report::{Report, Sample};
 use serde_json::{Value, json};
 
 const KEYS: [&str; 20] = [
@@ -101,4 +101,20 @@ fn the_text_names_the_verdict_and_the_findings() {
     report.invalid("the generator lagged");
     let text = report.to_string();
     assert!(text.starts_with("chatter: FAILED") && text.contains("note: the generator lagged"), "{text}");
+}
+
+#[test]
+fn the_page_needs_nothing_from_elsewhere_and_shows_what_was_said_without_obeying_it() {
+    let mut report = Report { scenario: "chatter".to_owned(), valid: true, ..Report::default() };
+    report.deliver_distribution = vec![(100, 90), (1_000, 9), (20_000, 1)];
+    report.series = (1..=3_u32)
+        .map(|second| Sample { at: f64::from(second), deliveries: 1e5, rss_kib: Some(50_000), ..Sample::default() })
+        .collect();
+    report.notes.push("<script>alert(1)</script>".to_owned());
+    let page = report.page();
+    assert_eq!(page.matches("<svg").count(), 3, "latency, rates and memory; of CPU and rounds nothing is known");
+    for foreign in ["<script", "src=", "href=", "http://", "https://", "NaN", "inf "] {
+        assert!(!page.contains(foreign), "{foreign} is in the page");
+    }
+    assert!(page.contains("prefers-color-scheme: dark"));
 }
