@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::kind::Kind;
+use super::kind::{Kept, Kind};
 use super::ledger::Tally;
 use super::sample::{Measure, Sample};
 use crate::statistics::{Interval, median};
@@ -53,7 +53,7 @@ pub(super) struct Row {
     pub(super) generator_busy: Option<f64>,
     pub(super) took_p50_us: Option<f64>,
     pub(super) took_p99_us: Option<f64>,
-    /// Its figure over ours in the same round: CPU, or memory.
+    /// Its CPU, or its memory, over that of ours in the same round.
     pub(super) times_hubbub: Option<Interval>,
     pub(super) ledger: Tally,
     pub(super) troubles: Vec<String>,
@@ -105,7 +105,7 @@ impl Comparison {
         let clean: Vec<&Sample> = own.iter().copied().filter(|one| one.is_clean()).collect();
         let all = |of: &dyn Fn(&Sample) -> Option<f64>| clean.iter().filter_map(|one| of(one)).collect::<Vec<f64>>();
         let middle = |values: Vec<f64>| (!values.is_empty()).then(|| median(&values));
-        let ours = of(if peer == Kind::HubbubMemory { peer } else { Kind::Hubbub });
+        let ours = of(if measure == Measure::Ack(Kept::Memory) { Kind::HubbubMemory } else { Kind::Hubbub });
         let times = clean.iter().filter_map(|one| {
             let same = ours.iter().find(|our| our.round == one.round && our.is_clean())?;
             let (theirs, ours) = one.server_us.zip(same.server_us).or(one.kib.zip(same.kib))?;
@@ -148,7 +148,8 @@ impl Comparison {
         for row in self.rows() {
             if last.replace(row.measure) != Some(row.measure) {
                 let _written = write!(text, "\n{}\n", self.heading(row.measure));
-                let titles = ["peer", "server µs for each", "each a second", "KiB for each", "busy s/g", "ledger"];
+                let titles =
+                    ["peer", "server µs for each", "times ours", "each a second", "KiB for each", "busy s/g", "ledger"];
                 line(&mut text, titles.map(str::to_owned));
             }
             line(&mut text, Self::cells(&row));
@@ -163,8 +164,8 @@ impl Comparison {
         for row in self.rows() {
             if last.replace(row.measure) != Some(row.measure) {
                 let _written = write!(text, "\n### {}\n\n", self.heading(row.measure));
-                text.push_str("| Peer | Server µs for each | Each a second | KiB for each | Busy: server / generator | Ledger |\n");
-                text.push_str("| --- | ---: | ---: | ---: | ---: | --- |\n");
+                text.push_str("| Peer | Server µs for each | Times ours | Each a second | KiB for each | Busy: server / generator | Ledger |\n");
+                text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
             }
             let _written = writeln!(text, "| {} |", Self::cells(&row).join(" | "));
         }
@@ -185,17 +186,19 @@ impl Comparison {
         format!(
             "Medians of {rounds} rounds of {seconds} s, each over all peers and each beginning with another, and the \
              bounds between which the median lies (95 %). {pinned} A rate with * was the generator's limit. Hubbub's \
-             sockets belong to {people} people. What is durable was on {disk}. {}.",
+             sockets belong to {people} people. What is durable was on {disk}. Sockudo acknowledges no publish over a \
+             socket. {}.",
             versions.join("; ")
         )
     }
 
-    fn cells(row: &Row) -> [String; 6] {
+    fn cells(row: &Row) -> [String; 7] {
         let limited = row.generator_busy.is_some_and(|busy| busy > GENERATOR_FULL);
         let busy = |busy: Option<f64>| busy.map_or_else(|| "–".to_owned(), |busy| format!("{:.0} %", busy * 100.0));
         [
             row.peer.title().to_owned(),
             cell(row.server_us, 2),
+            row.times_hubbub.map_or_else(|| "–".to_owned(), |times| format!("{:.2}", times.median)),
             format!("{}{}", cell(row.rate, 0), if limited && row.rate.is_some() { " *" } else { "" }),
             cell(row.kib, 1),
             format!("{} / {}", busy(row.server_busy), busy(row.generator_busy)),
@@ -204,9 +207,9 @@ impl Comparison {
     }
 }
 
-fn line(text: &mut String, cells: [String; 6]) {
-    let [peer, server, rate, kib, busy, ledger] = cells;
-    let _written = writeln!(text, "  {peer:24} {server:>24} {rate:>30} {kib:>20} {busy:>15}  {ledger}");
+fn line(text: &mut String, cells: [String; 7]) {
+    let [peer, server, times, rate, kib, busy, ledger] = cells;
+    let _written = writeln!(text, "  {peer:24} {server:>24} {times:>10} {rate:>30} {kib:>20} {busy:>15}  {ledger}");
 }
 
 fn cell(interval: Option<Interval>, digits: usize) -> String {
@@ -225,4 +228,68 @@ fn verdict(row: &Row) -> String {
     format!(
         "{came} of {due}, {lost} lost, {doubled} doubled, {reordered} reordered, {foreign} foreign, {refused} refused{trouble}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(peer: Kind, round: usize, server_us: f64) -> Sample {
+        let ledger = Tally { sent: 1, due: 10, came: 10, ..Tally::default() };
+        let mut sample = Sample::failed(peer, Measure::FanOut(16), round, String::new());
+        (sample.server_us, sample.rate, sample.generator_busy) = (Some(server_us), Some(1e5), Some(0.99));
+        (sample.ledger, sample.trouble) = (ledger, None);
+        sample
+    }
+
+    fn comparison(samples: Vec<Sample>) -> Comparison {
+        let conditions = Conditions {
+            seconds: 2,
+            receivers: 10,
+            payload_bytes: 128,
+            senders: 1,
+            depth: 16,
+            idle: 5,
+            people: 2,
+            cores: Some(("0".to_owned(), "1".to_owned())),
+            disk: "ext4".to_owned(),
+        };
+        Comparison { conditions, versions: vec![(Kind::Ws, "ws 8".to_owned())], samples }
+    }
+
+    #[test]
+    fn rounds_are_compared_with_ours_of_the_same_round() {
+        let samples = [(Kind::Hubbub, 0, 1.0), (Kind::Ws, 0, 4.0), (Kind::Hubbub, 1, 2.0), (Kind::Ws, 1, 8.0)];
+        let comparison = comparison(samples.map(|(peer, round, us)| sample(peer, round, us)).into());
+        let rows = comparison.rows();
+        assert_eq!(rows.iter().map(|row| row.peer).collect::<Vec<_>>(), [Kind::Hubbub, Kind::Ws]);
+        assert_eq!(rows[1].times_hubbub.map(|times| times.median.round()), Some(4.0));
+        assert!(comparison.is_clean());
+        assert_eq!(comparison.next_round(), 2);
+        for text in [comparison.text(), comparison.markdown()] {
+            assert!(text.contains("6.00 [") && text.contains("100000 [100000..100000] *"), "{text}");
+            assert!(text.contains("clean: 20 of 20"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_round_with_a_loss_is_told_and_its_figures_are_not() {
+        let mut bad = sample(Kind::Ws, 0, 4.0);
+        bad.ledger.lost = 3;
+        let comparison = comparison(vec![bad, Sample::failed(Kind::Nats, Measure::Idle, 0, "gone".to_owned())]);
+        assert!(!comparison.is_clean());
+        assert!(comparison.rows().iter().all(|row| row.server_us.is_none()));
+        let text = comparison.text();
+        assert!(text.contains("3 lost") && text.contains("gone"), "{text}");
+    }
+
+    #[test]
+    fn what_was_written_is_read_again_and_added_to() {
+        let file = std::env::temp_dir().join(format!("peers-{}.json", std::process::id()));
+        let comparison = comparison(vec![sample(Kind::Ws, 4, 4.0)]);
+        comparison.write(&file).unwrap();
+        let read = Comparison::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!((read.conditions, read.samples), (comparison.conditions, comparison.samples));
+    }
 }
