@@ -86,6 +86,9 @@ impl Compare {
         let cores = Cores::for_a_server();
         let side = |name: &str, of: &str, pid| {
             if of.contains("://") {
+                if let Some(pid) = pid {
+                    cores.with_server(pid);
+                }
                 return anyhow::Ok(Side { url: of.to_owned(), pid, _stand: None, told: Vec::new() });
             }
             let program = std::fs::canonicalize(of).with_context(|| format!("{of} is neither a URL nor a file"))?;
@@ -121,7 +124,7 @@ impl Compare {
 
     fn words(&self, side: &Side) -> Vec<String> {
         let mut words = self.scenario.clone();
-        words.extend(["--url", &side.url, "--no-floor", "--pin", "false"].map(str::to_owned));
+        words.extend(["--url", &side.url, "--no-floor"].map(str::to_owned));
         if let Some(pid) = side.pid {
             words.extend(["--server-pid".to_owned(), pid.to_string()]);
         }

@@ -133,8 +133,6 @@ impl Lab {
         let command = format!("loadtest {}", words.join(" "));
         words.extend(["--url".to_owned(), joined(&|stand| stand.url.clone())]);
         words.extend(["--server-pid".to_owned(), joined(&|stand| stand.pid().to_string())]);
-        // The lab has put both sides on cores of their own already.
-        words.extend(["--pin", "false"].map(str::to_owned));
         let told = Told::by(&words, &own)?;
         for stand in stands {
             stand.stop();

@@ -104,12 +104,15 @@ fn put(pid: u32, to: &CpuSet) {
 
 /// The server's cores and the generator's, of all that this process may use and those that the server was given.
 fn halves(all: &CpuSet, given: &CpuSet) -> Option<(CpuSet, CpuSet)> {
-    let ours = list(all);
+    let (ours, theirs) = (list(all), list(given));
+    if !theirs.iter().any(|core| ours.contains(core)) {
+        return Some((*given, *all));
+    }
     if ours.len() < 2 {
         return None;
     }
-    let apart = ours.iter().any(|core| !given.is_set(*core));
-    let server = if apart { list(given) } else { ours.iter().take(ours.len() / 2).copied().collect() };
+    let is_given = ours.iter().any(|core| !theirs.contains(core));
+    let server = if is_given { theirs } else { ours.iter().take(ours.len() / 2).copied().collect() };
     let generator: Vec<usize> = ours.into_iter().filter(|core| !server.contains(core)).collect();
     Some((set(&server), set(&generator)))
 }
@@ -141,6 +144,7 @@ mod tests {
         assert_eq!(halves(&[0, 1], &[0, 1]), Some((vec![0], vec![1])));
         assert_eq!(halves(&[0, 1, 2, 3], &[0, 1, 2, 3]), Some((vec![0, 1], vec![2, 3])));
         assert_eq!(halves(&[0, 1, 2, 3], &[3]), Some((vec![3], vec![0, 1, 2])));
+        assert_eq!(halves(&[1], &[0]), Some((vec![0], vec![1])), "they are apart already");
         assert_eq!(halves(&[0], &[0]), None, "there is nothing to part");
     }
 

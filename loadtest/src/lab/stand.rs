@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -40,6 +40,8 @@ impl Store {
 /// A server that runs.
 pub(crate) struct Stand {
     child: Child,
+    /// Kept, as a program that cannot write its output may end.
+    _output: BufReader<ChildStdout>,
     /// Where it is.
     pub(crate) url: String,
     /// From its start to the line with its URL.
@@ -77,7 +79,7 @@ impl Stand {
                 break url.to_owned();
             }
         };
-        Ok(Self { child, url, ready_after: began.elapsed() })
+        Ok(Self { child, _output: out, url, ready_after: began.elapsed() })
     }
 
     pub(crate) fn pid(&self) -> u32 {

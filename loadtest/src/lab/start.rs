@@ -26,7 +26,7 @@ const STARTS: usize = 5;
 /// Fills, stops and starts. Blocks.
 pub(super) fn measure(server: &Path, folder: &Path, cores: &Cores, wanted: u64) -> anyhow::Result<Entry> {
     let stand = Stand::start(server, Store::Sqlite, folder, cores)?;
-    let words = ["ack", "--people", "8", "--warm-up", "0", "--no-floor", "--pin", "false", "--max-late", "100"];
+    let words = ["ack", "--people", "8", "--warm-up", "0", "--no-floor", "--max-late", "100"];
     let mut words: Vec<String> = words.map(str::to_owned).to_vec();
     words.extend(["--seconds".to_owned(), FILLING.to_owned(), "--url".to_owned(), stand.url.clone()]);
     let (mut stored, mut clean) = (0.0, true);

@@ -81,3 +81,26 @@ fn a_floor_moves_bytes_and_says_what_each_cost() {
         assert!(!std::fs::exists(file).expect("a folder"), "{kind} left its file behind");
     }
 }
+
+#[test]
+fn the_lab_lists_its_rows_and_knows_no_others() {
+    let output = loadtest(&["lab", "--list"]).expect("the binary runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0));
+    for row in ["fan_out_1", "ack", "idle_100k", "start"] {
+        assert!(text.lines().any(|line| line.starts_with(row)), "{row} is missing in {text}");
+    }
+    let output = loadtest(&["lab", "--rows", "no_such_row"]).expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_comparison_of_what_is_neither_a_url_nor_a_program_is_refused() {
+    let folder = std::env::temp_dir();
+    let words = ["compare", "--a", "no-such-file", "--b", "http://127.0.0.1:9", "--folder"];
+    let words = [words.as_slice(), &[folder.to_str().expect("text"), "ack"]].concat();
+    let output = loadtest(&words).expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("neither a URL nor a file"), "{text}");
+}
