@@ -7,7 +7,9 @@
 //! scenario/*  who is where, who sends when          (one file a scenario)
 //!    run      accounts, players, phases, report     one thread, one task a player
 //!    client   one device: socket, cursors, retries  pacer   intended instants, lag
-//!    ledger   sent against seen                     measure latencies    host  the server's process
+//!    ledger   sent against seen                     measure latencies    host  the server's process and cores
+//! floor/*     bare programs, by turns with a scenario                     statistics  what rounds say together
+//! lab         every budget's row, each a scenario run by a process of its own        compare  two builds by turns
 //! ```
 
 pub mod cli;
