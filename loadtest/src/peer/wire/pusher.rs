@@ -1,6 +1,6 @@
 //! The Pusher wire, protocol 7, as Sockudo speaks it: client events on a private channel.
 //!
-//! It acknowledges no client event; a publish that is answered goes over HTTP ([`super::super::pusher_http`]).
+//! It acknowledges no client event: what is answered there goes over HTTP, which is no row of ours.
 
 use std::borrow::Cow;
 use std::fmt;
