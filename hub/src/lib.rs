@@ -17,7 +17,7 @@
 //! | Task | How many | Ends when |
 //! | --- | --- | --- |
 //! | accept loop | one a listener | drained |
-//! | door (head of a request, under a deadline) | one an incoming socket | handed on, refused or late |
+//! | door (TLS handshake and head of a request, under one deadline) | one an incoming socket | handed on, refused or late |
 //! | login (on its edge shard) | one a socket | logged in, refused or late |
 //! | connection (on its edge shard) | one a socket | closed |
 //! | replay, history (on its edge shard) | one at a time reads for a socket, few for a shard | done, or its socket is gone |

@@ -4,6 +4,8 @@
 //! says so, it has to be called again when the socket can take more.
 
 mod entrance;
+#[cfg(test)]
+mod kit;
 mod session;
 mod stream;
 mod tls;

@@ -1,7 +1,7 @@
 //! The composition root: the only place that knows all parts of Hubbub, so that nothing else has to.
 //!
 //! ```text
-//! main ─▶ cli ─▶ config ─▶ lifecycle ─▶ app ─┬─▶ opening ─▶ storage, keys, secret_file;  a hub: jwks
+//! main ─▶ cli ─▶ config ─▶ lifecycle ─▶ app ─┬─▶ opening ─▶ storage, keys, secret_file, tls;  a hub: jwks
 //!            └─▶ verify                      ├─▶ hub ───────▶ http_door ─▶ rest ─▶ hub_port ─▶ hub
 //!                                            ├─▶ rest_door ─▶ http_door ─▶ rest ─▶ cluster_port ─▶ storage, bus
 //!                                            └─▶ telemetry

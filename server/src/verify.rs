@@ -94,20 +94,21 @@ impl Report {
     /// For people.
     pub fn as_text(&self) -> String {
         if let Some(summary) = &self.summary {
-            let mut text = format!(
+            let mut parts = vec![format!(
                 "{} is sound: {} conversations with {} records and {} client ids, {} rows with {} claims",
                 self.data, summary.conversations, summary.log_records, summary.client_ids, summary.rows, summary.claims
-            );
+            )];
             if summary.journal_records > 0 {
-                text += &format!("; {} records are in the journal only, until the next start", summary.journal_records);
+                parts
+                    .push(format!("{} records are in the journal only, until the next start", summary.journal_records));
             }
             if summary.journal_torn_bytes > 0 {
-                text += &format!(
-                    "; the journal's last {} bytes are no whole group, and the next start cuts them off",
+                parts.push(format!(
+                    "the journal's last {} bytes are no whole group, and the next start cuts them off",
                     summary.journal_torn_bytes
-                );
+                ));
             }
-            return text;
+            return parts.join("; ");
         }
         if let Some(error) = &self.error {
             return format!("{} was not checked: {error}", self.data);

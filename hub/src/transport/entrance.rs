@@ -105,3 +105,87 @@ async fn turn_away(tcp: &mut TcpStream) -> io::Result<()> {
     tcp.write_all(answer.as_bytes()).await?;
     tcp.shutdown().await
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::version::TLS13;
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsConnector;
+
+    use super::super::kit;
+    use super::*;
+
+    const ELSEWHERE: &str = "203.0.113.9:1000";
+
+    /// A connection, and what becomes of it at a door.
+    async fn at_the_door(
+        tls: &Tls,
+        peer: &str,
+        patience: Duration,
+    ) -> (TcpStream, tokio::task::JoinHandle<io::Result<Stream>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (tcp, _) = listener.accept().await.unwrap();
+        let (tls, peer) = (tls.clone(), peer.parse().unwrap());
+        (client, tokio::spawn(async move { tls.enter(tcp, peer, Instant::now() + patience).await }))
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn the_first_byte_tells_tls_from_http_and_plain_http_from_elsewhere_is_told_to_come_back_over_tls() {
+        let (server, client) = kit::ends(&[&TLS13]);
+        for (peer, allow_plain, let_in) in [
+            ("127.0.0.1:1", false, true),
+            ("[::ffff:127.0.0.1]:1", false, true),
+            (ELSEWHERE, true, true),
+            (ELSEWHERE, false, false),
+        ] {
+            let tls = Tls::new(Arc::clone(&server), allow_plain);
+            let (mut plain, entered) = at_the_door(&tls, peer, PATIENCE).await;
+            plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+            let entered = entered.await.unwrap();
+            assert_eq!(entered.as_ref().is_ok_and(|stream| !stream.is_encrypted()), let_in, "{peer} {allow_plain}");
+            if !let_in {
+                let mut answer = String::new();
+                plain.read_to_string(&mut answer).await.unwrap();
+                assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("https://"), "{answer}");
+            }
+
+            let (tcp, entered) = at_the_door(&tls, peer, PATIENCE).await;
+            let mut client = TlsConnector::from(Arc::clone(&client)).connect(kit::name(), tcp).await.unwrap();
+            let mut stream = entered.await.unwrap().unwrap();
+            assert!(stream.is_encrypted());
+            let large = vec![b'x'; 1 << 20];
+            let saying = async {
+                stream.write_all(&large).await.unwrap();
+                stream.shutdown().await.unwrap();
+            };
+            let mut heard = Vec::new();
+            let ((), read) = tokio::join!(saying, client.read_to_end(&mut heard));
+            assert_eq!((read.unwrap(), heard == large), (large.len(), true), "whole, and its end is told from a cut");
+        }
+    }
+
+    #[tokio::test]
+    async fn bounded_a_peer_that_is_silent_slow_or_says_nonsense_is_gone_by_the_deadline() {
+        let tls = Tls::new(kit::ends(&[&TLS13]).0, false);
+        let short = Duration::from_millis(200);
+        for (said, kind) in [
+            (&b""[..], io::ErrorKind::TimedOut),
+            (b"\x16", io::ErrorKind::TimedOut),
+            (b"\x16\x03\x01\x02\x00\x01", io::ErrorKind::TimedOut),
+            (b"\x16\x03\x01\x00\x05hello", io::ErrorKind::InvalidData),
+        ] {
+            let (mut client, entered) = at_the_door(&tls, ELSEWHERE, short).await;
+            client.write_all(said).await.unwrap();
+            let since = Instant::now();
+            assert_eq!(entered.await.unwrap().err().map(|error| error.kind()), Some(kind), "{said:?}");
+            assert!(since.elapsed() < PATIENCE, "BOUNDED");
+            // What it is told is an alert, if anything.
+            let mut told = Vec::new();
+            drop(client.read_to_end(&mut told).await);
+            assert!(told.is_empty() || told.starts_with(&[0x15]), "{told:?}");
+        }
+    }
+}

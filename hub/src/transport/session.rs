@@ -53,13 +53,15 @@ pub(super) struct Session {
     /// The client said that it says no more.
     heard_end: bool,
     said_end: bool,
+    /// It broke: rustls may not be asked any more.
+    over: bool,
 }
 
 impl Session {
     pub(super) fn new(config: Arc<ServerConfig>) -> io::Result<Self> {
         let rustls = UnbufferedServerConnection::new(config).map_err(broken)?;
         let (partial, plain, unsent) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { rustls, partial, plain, taken: 0, unsent, sent: 0, heard_end: false, said_end: false })
+        Ok(Self { rustls, partial, plain, taken: 0, unsent, sent: 0, heard_end: false, said_end: false, over: false })
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -97,6 +99,9 @@ impl Session {
         buffer: &mut [u8],
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        if self.over {
+            return Err(over());
+        }
         let held = self.partial.len();
         let Some(room) = scratch.incoming.get_mut(held..).filter(|room| !room.is_empty()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a TLS message is too long"));
@@ -151,9 +156,10 @@ impl Session {
         Ok(given)
     }
 
-    /// What rustls has to say of an error.
+    /// Queues what rustls has to say of an error, and asks it for nothing more: it would stumble over the same again.
     fn queue_alert(&mut self) {
-        loop {
+        self.over = true;
+        while self.rustls.wants_write() {
             match self.rustls.process_tls_records(&mut []).state {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
                     let end = self.unsent.len();
@@ -161,7 +167,8 @@ impl Session {
                         return;
                     }
                 }
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                // Nobody reads on.
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => while traffic.next_record().is_some() {},
                 Ok(_) | Err(_) => return,
             }
         }
@@ -231,6 +238,9 @@ impl Session {
         outgoing: &mut Vec<u8>,
         mut words: impl FnMut(&mut WriteTraffic<'_, ServerConnectionData>, &mut [u8]) -> Result<usize, Unfit>,
     ) -> io::Result<usize> {
+        if self.over {
+            return Err(over());
+        }
         let mut length = 0;
         loop {
             // No whole record is in there, so nothing new is heard.
@@ -243,7 +253,7 @@ impl Session {
                 ConnectionState::WriteTraffic(mut traffic) => {
                     return fit(outgoing, length, |room| words(&mut traffic, room));
                 }
-                _ => return Err(io::Error::new(io::ErrorKind::NotConnected, "the TLS session is over")),
+                _ => return Err(over()),
             }
             self.partial.drain(..discard);
         }
@@ -300,6 +310,13 @@ fn join<'b>(slices: &'b [IoSlice<'_>], joined: &'b mut Vec<u8>) -> &'b [u8] {
     joined
 }
 
+fn over() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the TLS session is over")
+}
+
 fn broken(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
+
+#[cfg(test)]
+mod tests;
