@@ -52,6 +52,9 @@ pub struct Lab {
     /// Where to write the table for a document.
     #[arg(long, value_name = "FILE.md")]
     markdown: Option<PathBuf>,
+    /// A folder for a page with plots of each row.
+    #[arg(long, value_name = "DIR")]
+    pages: Option<PathBuf>,
 }
 
 impl Lab {
@@ -125,7 +128,7 @@ impl Lab {
             .collect::<anyhow::Result<Vec<_>>>()?;
         let joined = |of: &dyn Fn(&Stand) -> String| stands.iter().map(of).collect::<Vec<_>>().join(",");
         let mut words: Vec<String> = row.words.iter().map(|word| (*word).to_owned()).collect();
-        words.extend(["--format", "json", "--rounds"].map(str::to_owned));
+        words.extend(["--format", "json", "--floor-turns"].map(str::to_owned));
         words.push(self.rounds.to_string());
         if row.store == Store::Memory {
             words.push("--in-memory".to_owned());
@@ -133,6 +136,11 @@ impl Lab {
         let command = format!("loadtest {}", words.join(" "));
         words.extend(["--url".to_owned(), joined(&|stand| stand.url.clone())]);
         words.extend(["--server-pid".to_owned(), joined(&|stand| stand.pid().to_string())]);
+        if let Some(pages) = &self.pages {
+            fs::create_dir_all(pages)?;
+            let page = fs::canonicalize(pages)?.join(format!("{}.html", row.name));
+            words.extend(["--html".to_owned(), page.display().to_string()]);
+        }
         let told = Told::by(&words, &own)?;
         for stand in stands {
             stand.stop();

@@ -37,9 +37,9 @@ impl Formats {
 /// How figures become comparable.
 #[derive(Debug, Clone, Args)]
 pub struct Bench {
-    /// How often a scenario that has a floor and its floor take turns. The measured time is divided among the rounds.
+    /// How often a scenario that has a floor and its floor take turns. The measured time is divided among the turns.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub rounds: u32,
+    pub floor_turns: u32,
     /// Measures the scenario alone.
     #[arg(long)]
     pub no_floor: bool,

@@ -110,8 +110,8 @@ impl Crew {
                 floor_cpu_us: Vec::new(),
                 floor_latency_us: Vec::new(),
             };
-            let length = common.measured() / common.bench.rounds;
-            for number in 0..common.bench.rounds {
+            let length = common.measured() / common.bench.floor_turns;
+            for number in 0..common.bench.floor_turns {
                 let warming = if number == 0 { common.warming() } else { WARM_AGAIN };
                 let first = number % 2 == 0;
                 let mut bare = floor::Round::default();
