@@ -17,7 +17,7 @@ use crate::host::Process;
 
 /// Connections that are being opened at one time.
 const AT_ONCE: usize = 32;
-/// Servers settle for so long before their memory is looked at.
+/// Servers settle for so long after a crowd came, and after it went.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Connections come, log in and go, for so long.
@@ -75,6 +75,8 @@ pub(super) async fn idle(stage: &Stage, count: usize) -> anyhow::Result<Sample> 
     let used = watch.end(0);
     let all = links.len() as u64;
     drop(links);
+    // What is measured next must not pay for their going.
+    sleep(SETTLE).await;
     let ledger = Tally { sent: all, due: all, came: all, ..Tally::default() };
     let mut sample = Sample::taken(stage.kind, Measure::Idle, stage.round, used, ledger);
     sample.rate = None;
