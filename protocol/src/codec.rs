@@ -5,6 +5,8 @@
 //! Unknown fields are skipped, so that an older reader understands a newer writer. What is wrong is told without the
 //! value that is wrong, so that neither a log nor an answer repeats a token or a payload (OPAQUE).
 
+mod quick;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -203,6 +205,12 @@ fn decode_head(reading: Reading<'_>, max: usize) -> Result<Head, DecodeError> {
 ///
 /// [`DecodeError`], each of which the hub answers with an `error` frame.
 pub fn decode_client(bytes: &[u8], format: Format) -> Result<ClientFrame, DecodeError> {
+    if format == Format::Json
+        && bytes.len() <= limits::MAX_FRAME_BYTES
+        && let Some(send) = quick::message_send(bytes)
+    {
+        return Ok(send.into());
+    }
     let reading = Reading { bytes, format };
     let head = decode_head(reading, limits::MAX_FRAME_BYTES)?;
     match ClientFrame::decode_as(&head.word, reading) {
@@ -243,6 +251,25 @@ pub fn encode<T: Serialize>(frame: &T, format: Format) -> Result<Bytes, EncodeEr
         Format::MessagePack => rmp_serde::to_vec_named(frame).map_err(|error| EncodeError(error.to_string()))?,
     };
     Ok(bytes.into())
+}
+
+/// Writes a server's frame behind what is there.
+///
+/// # Errors
+///
+/// [`EncodeError`] never for the types of this crate; what is behind then has no meaning.
+pub fn encode_server(frame: &ServerFrame, format: Format, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    if let (ServerFrame::MessageAck(ack), Format::Json) = (frame, format)
+        && quick::message_ack(ack, out)
+    {
+        return Ok(());
+    }
+    match format {
+        Format::Json => serde_json::to_writer(out, frame).map_err(|error| EncodeError(error.to_string())),
+        Format::MessagePack => {
+            rmp_serde::encode::write_named(out, frame).map_err(|error| EncodeError(error.to_string()))
+        }
+    }
 }
 
 /// Writes a record's body as it is stored.

@@ -179,6 +179,14 @@ impl MessageId {
         bytes
     }
 
+    /// Its text, as ASCII.
+    pub(crate) fn to_characters(self) -> [u8; 32] {
+        let mut text = [0; 32];
+        // 24 bytes are exactly 32 characters without padding.
+        let _all = URL_SAFE_NO_PAD.encode_slice(self.to_bytes(), &mut text);
+        text
+    }
+
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (conversation, sequence) = bytes.split_at_checked(16)?;
         Some(Self {
@@ -190,10 +198,7 @@ impl MessageId {
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; 32];
-        // 24 bytes are exactly 32 characters without padding.
-        let written = URL_SAFE_NO_PAD.encode_slice(self.to_bytes(), &mut text).map_err(|_| fmt::Error)?;
-        f.write_str(std::str::from_utf8(&text[..written]).map_err(|_| fmt::Error)?)
+        f.write_str(std::str::from_utf8(&self.to_characters()).map_err(|_| fmt::Error)?)
     }
 }
 

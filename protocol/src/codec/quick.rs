@@ -1,0 +1,207 @@
+//! The two frames of every message, `message.send` in and `message.ack` out, read and written in JSON without detours.
+//!
+//! A short cut and nothing more: it reads only what is spelt as nearly every client spells it (no spaces, no escapes, each
+//! field once, `type` first) and leaves all else, whatever is wrong too, to the way that every frame can go. So there is
+//! one judge of what is allowed, and one place that says what is wrong. Tests compare the two ways.
+
+use std::str::FromStr;
+
+use memchr::memchr;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
+use crate::frame::client::MessageSend;
+use crate::frame::server::MessageAck;
+use crate::id::ConversationId;
+use crate::limits::MAX_COMMAND_ID_BYTES;
+use crate::payload::Payload;
+
+const BEGINNING: &[u8] = br#"{"type":"message.send","#;
+
+/// The frame, if it is a `message.send` that is plainly spelt and in order.
+pub(super) fn message_send(bytes: &[u8]) -> Option<MessageSend> {
+    let mut rest = bytes.strip_prefix(BEGINNING)?;
+    let (mut id, mut conversation_id, mut client_message_id) = (None, None, None);
+    let (mut content_type, mut payload, mut reply_to, mut epoch) = (None, None, None, None);
+    loop {
+        let key = text(&mut rest)?;
+        rest = rest.strip_prefix(b":")?;
+        match key {
+            b"id" => once(&mut id, plain(text(&mut rest)?)?)?,
+            b"conversation_id" => once(&mut conversation_id, conversation(text(&mut rest)?)?)?,
+            b"client_message_id" => once(&mut client_message_id, parsed(text(&mut rest)?)?)?,
+            b"content_type" => once(&mut content_type, plain(text(&mut rest)?)?)?,
+            b"encrypted_payload" => once(&mut payload, Payload::from_base64(text(&mut rest)?)?)?,
+            b"reply_to" => once(&mut reply_to, parsed(text(&mut rest)?)?)?,
+            b"epoch" => once(&mut epoch, number(&mut rest)?)?,
+            _ => return None,
+        }
+        match rest.split_first()? {
+            (b',', more) => rest = more,
+            (b'}', []) => break,
+            _ => return None,
+        }
+    }
+    if id.as_ref().is_some_and(|id: &String| id.len() > MAX_COMMAND_ID_BYTES) {
+        return None;
+    }
+    Some(MessageSend {
+        id,
+        conversation_id: conversation_id?,
+        client_message_id: client_message_id?,
+        content_type: content_type?,
+        encrypted_payload: payload?,
+        reply_to,
+        epoch,
+    })
+}
+
+/// A field that comes twice is not for here.
+fn once<T>(field: &mut Option<T>, value: T) -> Option<()> {
+    field.replace(value).is_none().then_some(())
+}
+
+/// What stands between the next two quotes; escapes are for its reader to refuse.
+fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let from = rest.strip_prefix(b"\"")?;
+    let (text, after) = from.split_at_checked(memchr(b'"', from)?)?;
+    *rest = after.get(1..)?;
+    Some(text)
+}
+
+fn plain(text: &[u8]) -> Option<String> {
+    let is_plain = text.iter().all(|byte| (b' '..=b'~').contains(byte) && *byte != b'\\');
+    is_plain.then(|| String::from_utf8(text.to_vec()).ok()).flatten()
+}
+
+fn parsed<T: FromStr>(text: &[u8]) -> Option<T> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn conversation(text: &[u8]) -> Option<ConversationId> {
+    Some(ConversationId::from_bytes(Uuid::try_parse_ascii(text).ok()?.into_bytes()))
+}
+
+/// A number in the spelling of JSON: no sign, no zero in front.
+fn number(rest: &mut &[u8]) -> Option<u32> {
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, after) = rest.split_at_checked(digits)?;
+    if digits == 0 || (digits > 1 && number[0] == b'0') {
+        return None;
+    }
+    *rest = after;
+    parsed(number)
+}
+
+/// Appends an ack; false, and nothing is appended, if its id wants escapes.
+pub(super) fn message_ack(ack: &MessageAck, out: &mut Vec<u8>) -> bool {
+    let id = ack.id.as_deref().unwrap_or_default().as_bytes();
+    if !id.iter().all(|byte| (b' '..=b'~').contains(byte) && !matches!(byte, b'"' | b'\\')) {
+        return false;
+    }
+    out.extend_from_slice(br#"{"type":"message.ack","#);
+    if ack.id.is_some() {
+        out.extend_from_slice(br#""id":""#);
+        out.extend_from_slice(id);
+        out.extend_from_slice(br#"","#);
+    }
+    out.extend_from_slice(br#""client_message_id":""#);
+    let client = Uuid::from_bytes(*ack.client_message_id.as_bytes());
+    out.extend_from_slice(client.hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH]).as_bytes());
+    out.extend_from_slice(br#"","message_id":""#);
+    out.extend_from_slice(&ack.message_id.to_characters());
+    out.extend_from_slice(br#"","conversation_seq":"#);
+    digits(ack.conversation_seq.get(), out);
+    out.push(b'}');
+    true
+}
+
+fn digits(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec::{Format, decode_server, encode};
+    use crate::frame::server::ServerFrame;
+    use crate::id::{ClientMessageId, MessageId};
+    use crate::sequence::Sequence;
+
+    const CONVERSATION: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+    fn slow(bytes: &[u8]) -> Option<MessageSend> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    fn any_id() -> impl Strategy<Value = ClientMessageId> {
+        any::<[u8; 16]>().prop_map(ClientMessageId::from_bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_short_cut_reads_is_what_everybody_reads(
+            id in proptest::option::of(".{0,70}"),
+            client in any_id(),
+            content_type in "[a-z/+.]{0,20}|.{0,5}",
+            payload in proptest::collection::vec(any::<u8>(), 0..100),
+            reply_to in proptest::option::of(any::<u64>()),
+            epoch in proptest::option::of(any::<u32>()),
+        ) {
+            let conversation_id: ConversationId = CONVERSATION.parse().unwrap();
+            let reply_to = reply_to.map(|seq| MessageId::new(conversation_id, Sequence::new(seq)));
+            let encrypted_payload = Payload::from(payload);
+            let frame = MessageSend {
+                id, conversation_id, client_message_id: client, content_type, encrypted_payload, reply_to, epoch,
+            };
+            let bytes = encode(&frame, Format::Json).unwrap();
+            let is_plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte));
+            let short = message_send(&bytes);
+            if is_plain(&frame.content_type) && frame.id.as_deref().is_none_or(|id| is_plain(id) && id.len() <= 64) {
+                prop_assert_eq!(short, Some(frame));
+            } else if short.is_some() {
+                prop_assert_eq!(short, slow(&bytes));
+            }
+        }
+
+        #[test]
+        fn what_was_changed_anywhere_is_read_alike_or_left(at in 0..400_usize, byte in any::<u8>(), cut in any::<bool>()) {
+            let mut bytes = format!(
+                r#"{{"type":"message.send","id":"7","conversation_id":"{CONVERSATION}","client_message_id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","content_type":"text","encrypted_payload":"AQID","reply_to":"AYkKXayWd0u8zrMCCZqAVwAAAAAAAAEC","epoch":12}}"#
+            ).into_bytes();
+            let at = at % bytes.len();
+            if cut { bytes.truncate(at); } else { bytes[at] = byte; }
+            if let Some(short) = message_send(&bytes) {
+                prop_assert_eq!(Some(short), slow(&bytes));
+            }
+        }
+
+        #[test]
+        fn an_ack_is_written_as_everybody_writes_it(
+            id in proptest::option::of(".{0,20}"), client in any_id(), seq in any::<u64>(),
+        ) {
+            let message_id = MessageId::new(CONVERSATION.parse().unwrap(), Sequence::new(seq));
+            let ack = MessageAck { id, client_message_id: client, message_id, conversation_seq: Sequence::new(seq) };
+            let mut short = Vec::new();
+            let slow = encode(&ack, Format::Json).unwrap();
+            if message_ack(&ack, &mut short) {
+                prop_assert_eq!(&short, &slow);
+            } else {
+                prop_assert!(short.is_empty());
+            }
+            prop_assert_eq!(decode_server(&slow, Format::Json), Ok(ServerFrame::MessageAck(ack)));
+        }
+    }
+}
