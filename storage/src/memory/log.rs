@@ -1,9 +1,10 @@
 //! The conversations' logs, each a vector whose index is the sequence less one (GAPLESS).
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex};
 
+use foldhash::quality::RandomState;
 use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
 use hubbub_protocol::{ClientMessageId, ConversationId, Record, RecordBody, Sequence, UserId};
@@ -15,27 +16,29 @@ use crate::log::{Append, Appended, MAX_READ_RECORDS, MessageLog, NewRecord, Rang
 /// Locks over the conversations: enough that the shards of a large machine seldom meet at one.
 const LOCKS: usize = 64;
 
+type Table<K, V> = HashMap<K, V, RandomState>;
+
 /// Every log, spread over [`LOCKS`] maps by the conversation's hash.
 pub(super) struct MemoryLog {
     life: Arc<Life>,
     hasher: RandomState,
-    parts: Vec<Mutex<HashMap<ConversationId, Conversation>>>,
+    parts: Vec<Mutex<Table<ConversationId, Conversation>>>,
 }
 
 /// One conversation's records, and which acts they were (ONCE).
 #[derive(Default)]
 struct Conversation {
     records: Vec<Record>,
-    known: HashMap<(UserId, ClientMessageId), Sequence>,
+    known: Table<(UserId, ClientMessageId), Sequence>,
 }
 
 impl MemoryLog {
     pub(super) fn new(life: Arc<Life>) -> Self {
         let parts = (0..LOCKS).map(|_| Mutex::default()).collect();
-        Self { life, hasher: RandomState::new(), parts }
+        Self { life, hasher: RandomState::default(), parts }
     }
 
-    fn part(&self, id: ConversationId) -> &Mutex<HashMap<ConversationId, Conversation>> {
+    fn part(&self, id: ConversationId) -> &Mutex<Table<ConversationId, Conversation>> {
         let hash = usize::try_from(self.hasher.hash_one(id) % LOCKS as u64).unwrap_or_default();
         &self.parts[hash]
     }
