@@ -7,6 +7,7 @@
 //! Leaves to [`crate::sessions`] whether the login behind a token still stands.
 
 mod access;
+mod proven;
 mod provider;
 mod public;
 mod refresh;

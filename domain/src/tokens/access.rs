@@ -107,7 +107,7 @@ fn check(claims: &Claims, now: Timestamp) -> Result<Caller, ErrorBody> {
     if !meant_for_us || !begun || life > ACCESS_LIFE_MS.unsigned_abs() / 1000 {
         return Err(invalid());
     }
-    if claims.exp.saturating_add(LEEWAY_S) <= now {
+    if is_over(claims.exp, now) {
         return Err(expired());
     }
     Ok(Caller {
@@ -117,6 +117,15 @@ fn check(claims: &Claims, now: Timestamp) -> Result<Caller, ErrorBody> {
         kind: claims.kind,
         expires_at: Timestamp::from_ms(i64::try_from(claims.exp).unwrap_or(i64::MAX).saturating_mul(1000)),
     })
+}
+
+/// A caller whose token was good before, if its time is not over.
+pub(super) fn still_good(caller: Caller, now: Timestamp) -> Result<Caller, ErrorBody> {
+    if is_over(seconds(caller.expires_at), seconds(now)) { Err(expired()) } else { Ok(caller) }
+}
+
+const fn is_over(end: u64, now: u64) -> bool {
+    end.saturating_add(LEEWAY_S) <= now
 }
 
 fn seconds(moment: Timestamp) -> u64 {

@@ -11,7 +11,8 @@ use hubbub_protocol::{ErrorBody, ErrorCode, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::access::{Refused, invalid};
+use super::access::{Refused, invalid, still_good};
+use super::proven::{self, Proven};
 use super::public::PublicKeys;
 use crate::identity::Caller;
 
@@ -24,6 +25,7 @@ pub struct Verifier {
     known: watch::Receiver<Known>,
     /// Where a look at the set is asked for; nowhere if the keys are fixed.
     looks: Option<Arc<Looks>>,
+    proven: Arc<Proven>,
 }
 
 /// The other end of a verifier that follows a set: whoever holds it looks when asked, and tells what was found.
@@ -54,7 +56,7 @@ impl Verifier {
     #[must_use]
     pub fn fixed(keys: PublicKeys) -> Self {
         let (_ended, known) = watch::channel(Known { keys: Arc::new(keys), looked: 0, found: true });
-        Self { known, looks: None }
+        Self { known, looks: None, proven: Arc::default() }
     }
 
     /// One that knows these keys until the feed tells of others.
@@ -62,7 +64,7 @@ impl Verifier {
     pub fn following(keys: PublicKeys) -> (Self, KeyFeed) {
         let (sender, known) = watch::channel(Known { keys: Arc::new(keys), looked: 0, found: true });
         let looks = Arc::new(Looks::default());
-        (Self { known, looks: Some(Arc::clone(&looks)) }, KeyFeed { known: sender, looks })
+        (Self { known, looks: Some(Arc::clone(&looks)), proven: Arc::default() }, KeyFeed { known: sender, looks })
     }
 
     /// Whom a token names, if we made it as an access token and its time is now.
@@ -72,7 +74,7 @@ impl Verifier {
     /// `expired_token` if it was good and its time is over; `overloaded` if its key is unknown and the set cannot be
     /// looked at now; `invalid_token` for everything else, without saying why.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, ErrorBody> {
-        let known = |keys: &PublicKeys| keys.verify(token, now);
+        let known = |keys: &Arc<PublicKeys>| self.prove(keys, token, now);
         match known(&self.keys()) {
             Ok(caller) => Ok(caller),
             Err(Refused::For(error)) => Err(error),
@@ -86,6 +88,17 @@ impl Verifier {
                 }
             }
         }
+    }
+
+    /// The same by these keys, which may have told before.
+    fn prove(&self, keys: &Arc<PublicKeys>, token: &str, now: Timestamp) -> Result<Caller, Refused> {
+        let name = proven::name(token);
+        if let Some(caller) = self.proven.find(keys, &name) {
+            return still_good(caller, now).map_err(Refused::For);
+        }
+        let caller = keys.verify(token, now)?;
+        self.proven.note(keys, name, caller, now);
+        Ok(caller)
     }
 
     fn keys(&self) -> Arc<PublicKeys> {
@@ -208,6 +221,32 @@ mod tests {
         let (_task, _count) = keeper(feed, Some(ring(2).public_keys().clone()));
         assert_eq!(code(&verifier, &token(&ring(1))).await, Err(ErrorCode::InvalidToken));
         assert_eq!(code(&verifier, &token(&ring(2))).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_good_before_is_no_longer_good_when_its_time_is_over() {
+        let verifier = Verifier::fixed(ring(1).public_keys().clone());
+        let (token, end) = (token(&ring(1)), NOW.plus_ms(ACCESS_LIFE_MS));
+        let mut answers = Vec::new();
+        for moment in [NOW, NOW, end.plus_ms(4_999), end.plus_ms(5_000), NOW] {
+            answers.push(verifier.verify(&token, moment).await.map(|_| ()).map_err(|error| error.code));
+        }
+        let over = Err(ErrorCode::ExpiredToken);
+        assert_eq!(answers, [Ok(()), Ok(()), Ok(()), over, Ok(())], "as if it were looked at for the first time");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_good_before_makes_no_other_good() {
+        let verifier = Verifier::fixed(ring(1).public_keys().clone());
+        let good = token(&ring(1));
+        assert_eq!(code(&verifier, &good).await, Ok(()));
+        for place in 0..good.len() {
+            let mut other = good.clone().into_bytes();
+            other[place] = if other[place] == b'A' { b'B' } else { b'A' };
+            let other = String::from_utf8(other).unwrap();
+            assert_eq!(code(&verifier, &other).await, Err(ErrorCode::InvalidToken), "character {place}");
+        }
+        assert_eq!(code(&verifier, &format!("{good} ")).await, Err(ErrorCode::InvalidToken));
     }
 
     #[tokio::test(start_paused = true)]
