@@ -25,33 +25,49 @@ mod history;
 /// Ephemeral frames of one socket in one second that go on; the rest is dropped, as it may be.
 const MAX_EPHEMERAL_PER_SECOND: u8 = 10;
 
-/// Does what a frame asks.
-pub(crate) async fn handle(connection: &Rc<Connection>, who: Who, local: &Rc<Local>, frame: ClientFrame) {
+/// What cannot be done at once.
+pub(crate) enum Later {
+    /// Its home has too much to do: to be handed on when there is room.
+    Home(Box<HomeInput>),
+    /// A token is to be looked at.
+    Renew(AuthRenew),
+}
+
+/// Waits until it can be done, and does it.
+pub(crate) async fn wait(connection: &Rc<Connection>, who: Who, local: &Rc<Local>, later: Later) {
+    match later {
+        Later::Home(input) => local.to_home_later(*input).await,
+        Later::Renew(renew) => Asker { connection, who, local }.renew(renew).await,
+    }
+}
+
+/// Does what a frame asks, or gives back what has to be waited for.
+pub(crate) fn handle(connection: &Rc<Connection>, who: Who, local: &Rc<Local>, frame: ClientFrame) -> Option<Later> {
     let asker = Asker { connection, who, local };
     if local.is_draining() && !matches!(frame, ClientFrame::Ping(_)) {
         let error = ErrorBody::new(ErrorCode::Draining, "this server is stopping: come back when it said, and resume");
         asker.refuse(frame.id().cloned(), error);
-        return;
+        return None;
     }
     match frame {
-        ClientFrame::MessageSend(send) => asker.send(send).await,
+        ClientFrame::MessageSend(send) => return asker.send(send),
         ClientFrame::MessageRecall(recall) => {
             let command = Command::Recall(Recall { target: recall.message_id.sequence });
-            asker.act(recall.id, recall.message_id.conversation_id, None, command).await;
+            return asker.act(recall.id, recall.message_id.conversation_id, None, command);
         }
         ClientFrame::ReactionAdd(ReactionAdd { id, message_id, emoji }) => {
-            asker.react(id, message_id, emoji, ReactionAdd::CHANGE).await;
+            return asker.react(id, message_id, emoji, ReactionAdd::CHANGE);
         }
         ClientFrame::ReactionRemove(ReactionRemove { id, message_id, emoji }) => {
-            asker.react(id, message_id, emoji, ReactionRemove::CHANGE).await;
+            return asker.react(id, message_id, emoji, ReactionRemove::CHANGE);
         }
         ClientFrame::Read(read) => {
             let (conversation, user, seq) = (read.conversation_id, who.caller.user_id, read.seq);
             let quiet = read.id.is_none();
             let reply = asker.reply_to(conversation, read.id, None, quiet);
-            asker.to_home(HomeInput::Read { conversation, user, seq, reply }).await;
+            return asker.to_home(HomeInput::Read { conversation, user, seq, reply });
         }
-        ClientFrame::Typing(typing) => asker.typing(typing).await,
+        ClientFrame::Typing(typing) => return asker.typing(&typing),
         ClientFrame::Presence(presence) => asker.presence(presence),
         ClientFrame::Subscribe(SubscribeFrame { id, conversation_id, after_seq }) => {
             let command = Some(Asked { id, open: asker.open() });
@@ -63,7 +79,7 @@ pub(crate) async fn handle(connection: &Rc<Connection>, who: Who, local: &Rc<Loc
         }
         ClientFrame::Resume(resume) => asker.resume(resume),
         ClientFrame::History(query) => asker.history(query),
-        ClientFrame::AuthRenew(renew) => asker.renew(renew).await,
+        ClientFrame::AuthRenew(renew) => return Some(Later::Renew(renew)),
         ClientFrame::Ping(ping) => {
             connection.frame(&Pong { id: ping.id, server_time: local.now() }.into());
             local.flush_later(connection);
@@ -72,6 +88,7 @@ pub(crate) async fn handle(connection: &Rc<Connection>, who: Who, local: &Rc<Loc
             asker.refuse(None, ErrorBody::new(ErrorCode::Conflict, "this socket is logged in: use auth.renew"));
         }
     }
+    None
 }
 
 /// Who asks, and over which socket.
@@ -82,11 +99,11 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    async fn send(&self, send: MessageSend) {
+    fn send(&self, send: MessageSend) -> Option<Later> {
         if let Some(other) = send.reply_to.filter(|message| message.conversation_id != send.conversation_id) {
             let message = format!("reply_to {other} is a message of another conversation");
             self.refuse(send.id, ErrorBody::new(ErrorCode::ValidationFailed, message).with("field", "reply_to"));
-            return;
+            return None;
         }
         let command = Command::Send(Send {
             content_type: send.content_type,
@@ -94,35 +111,36 @@ impl Asker<'_> {
             reply_to: send.reply_to.map(|message| message.sequence),
             epoch: send.epoch,
         });
-        self.act(send.id, send.conversation_id, Some(send.client_message_id), command).await;
+        self.act(send.id, send.conversation_id, Some(send.client_message_id), command)
     }
 
-    async fn react(&self, id: Option<CommandId>, message: MessageId, emoji: String, change: ReactionChange) {
+    fn react(&self, id: Option<CommandId>, message: MessageId, emoji: String, change: ReactionChange) -> Option<Later> {
         let command = Command::React(React { target: message.sequence, emoji, change });
-        self.act(id, message.conversation_id, None, command).await;
+        self.act(id, message.conversation_id, None, command)
     }
 
-    async fn act(
+    fn act(
         &self,
         id: Option<CommandId>,
         conversation: ConversationId,
         client_message_id: Option<ClientMessageId>,
         command: Command,
-    ) {
+    ) -> Option<Later> {
         let ack = client_message_id.filter(|_| matches!(command, Command::Send(_)));
         let act = Box::new(Act { author: self.who.caller.author(), client_message_id, command });
         let reply = self.reply_to(conversation, id, ack, false);
-        self.to_home(HomeInput::Act { conversation, act, reply, way: Way::Home }).await;
+        self.to_home(HomeInput::Act { conversation, act, reply, way: Way::Home })
     }
 
-    async fn typing(&self, typing: Typing) {
-        if self.may_be_ephemeral() {
-            let Typing { conversation_id: conversation, active, .. } = typing;
-            self.to_home(HomeInput::Typing { conversation, user: self.who.caller.user_id, active }).await;
-        }
+    fn typing(&self, typing: &Typing) -> Option<Later> {
         if typing.id.is_some() {
-            self.say_ok(typing.id);
+            self.say_ok(typing.id.clone());
         }
+        if !self.may_be_ephemeral() {
+            return None;
+        }
+        let Typing { conversation_id: conversation, active, .. } = *typing;
+        self.to_home(HomeInput::Typing { conversation, user: self.who.caller.user_id, active })
     }
 
     fn presence(&self, presence: Presence) {
@@ -195,8 +213,8 @@ impl Asker<'_> {
         ReplyTo::Connection { key: self.who.key, id, conversation, ack, quiet, open: self.open() }
     }
 
-    async fn to_home(&self, input: HomeInput) {
-        self.local.to_home(input).await;
+    fn to_home(&self, input: HomeInput) -> Option<Later> {
+        self.local.to_home(input).err().map(|input| Later::Home(Box::new(input)))
     }
 
     fn may_be_ephemeral(&self) -> bool {

@@ -4,8 +4,8 @@
 //! waits, and then the connection's own task goes on when the socket can take more.
 
 pub(crate) mod heartbeat;
+pub(crate) mod incoming;
 pub(crate) mod outbox;
-pub(crate) mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -20,10 +20,12 @@ use hubbub_protocol::codec::Format;
 use hubbub_protocol::frame::close::CloseCode;
 use hubbub_protocol::frame::server::{GoingAway, GoingAwayReason, ServerFrame};
 use hubbub_protocol::limits::{MAX_COMMANDS_IN_FLIGHT, MAX_CURSORS};
+use tokio::io::ReadBuf;
 use tokio::sync::Notify;
 
 use self::outbox::{Outbox, Place};
 use crate::admission::Permit;
+use crate::frame::SharedFrame;
 use crate::message::{Class, ConnectionKey};
 use crate::transport::Transport;
 use crate::{frame, metrics};
@@ -116,11 +118,13 @@ impl Connection {
     }
 
     /// Queues a frame that many get.
-    pub(crate) fn shared(&self, bytes: Bytes, class: Class) {
+    pub(crate) fn shared(&self, frame: &SharedFrame, class: Class) {
+        let bytes = frame.bytes(self.format);
         match class {
             Class::State => self.event(bytes, None),
             Class::Ephemeral => {
-                if self.closing.get().is_some() || !self.outbox.borrow_mut().offer_ephemeral(bytes) {
+                let subject = frame.subject();
+                if self.closing.get().is_some() || !self.outbox.borrow_mut().offer_ephemeral(bytes, subject) {
                     metrics::ephemeral_dropped();
                 }
             }
@@ -129,7 +133,23 @@ impl Connection {
 
     /// Queues a frame of its own.
     pub(crate) fn frame(&self, frame: &ServerFrame) {
-        self.event(frame::encode(frame, self.format), None);
+        self.own(|bytes| frame::write(frame, self.format, bytes));
+    }
+
+    /// Answers a ping.
+    pub(crate) fn pong(&self, payload: &[u8]) {
+        self.own(|bytes| frame::pong(payload, bytes));
+    }
+
+    /// Answers the client's close.
+    pub(crate) fn echo_close(&self, payload: &[u8]) {
+        self.own(|bytes| frame::echo_close(payload, bytes));
+    }
+
+    fn own(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.closing.get().is_none() && self.outbox.borrow_mut().offer_own(write).is_err() {
+            self.close_slow();
+        }
     }
 
     /// Notes that a command was taken.
@@ -226,6 +246,11 @@ impl Connection {
         metrics::closed(code.reason());
         self.room.notify_waiters();
         self.wake();
+    }
+
+    /// Reads what the client says into a buffer; nothing at its end.
+    pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.transport.poll_read(context, buffer)
     }
 
     /// Why it is being closed, if it is.
@@ -359,6 +384,69 @@ mod tests {
         let tcp = TcpStream::connect(address).await.unwrap();
         let permit = Admission::new(&HubConfig::default()).admit(address.ip()).ok().unwrap();
         Connection::new(Format::Json, Transport::Plain(tcp), 1024, permit)
+    }
+
+    /// Takes little at once, and gives the other end.
+    async fn narrow() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(1).unwrap();
+        let theirs = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+        let (ours, peer) = listener.accept().await.unwrap();
+        socket2::SockRef::from(&ours).set_send_buffer_size(1).unwrap();
+        let permit = Admission::new(&HubConfig::default()).admit(peer.ip()).ok().unwrap();
+        (Connection::new(Format::Json, Transport::Plain(ours), 1 << 30, permit), theirs)
+    }
+
+    #[tokio::test]
+    async fn in_order_partial_writes_of_a_socket_never_cut_a_frame() {
+        let (connection, mut theirs) = narrow().await;
+        let mut draw = 1_u64;
+        let mut draw = |below: u64| {
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from((draw >> 33) % below).unwrap()
+        };
+        let frames: Vec<(bool, Vec<u8>)> = (0..600_u32)
+            .map(|number| {
+                (
+                    draw(3) == 0,
+                    vec![u8::try_from(number % 251).unwrap(); 1 + draw(if number % 9 == 0 { 9_000 } else { 120 })],
+                )
+            })
+            .collect();
+        let mut expected = Vec::new();
+        for (is_own, payload) in &frames {
+            if *is_own { frame::pong(payload, &mut expected) } else { expected.extend_from_slice(payload) }
+        }
+        let pauses: Vec<bool> = frames.iter().map(|_| draw(4) == 0).collect();
+        let write = async {
+            for ((is_own, payload), pauses) in frames.iter().zip(pauses) {
+                if *is_own {
+                    connection.pong(payload);
+                } else {
+                    connection.event(payload.clone().into(), None);
+                }
+                if pauses {
+                    connection.flush();
+                    tokio::task::yield_now().await;
+                }
+            }
+            std::future::poll_fn(|context| connection.poll_drain(context)).await.unwrap();
+        };
+        let sizes: Vec<usize> = (0..64).map(|_| 1 + draw(700)).collect();
+        let read = async {
+            let (mut heard, mut buffer) = (Vec::new(), [0; 1024]);
+            for size in sizes.iter().cycle() {
+                if heard.len() == expected.len() {
+                    break;
+                }
+                let read = tokio::io::AsyncReadExt::read(&mut theirs, &mut buffer[..*size]).await.unwrap();
+                heard.extend_from_slice(&buffer[..read]);
+            }
+            heard
+        };
+        let ((), heard) = tokio::join!(write, read);
+        assert!(heard == expected, "IN-ORDER: every byte of every frame, whatever the socket took at once");
     }
 
     #[tokio::test]

@@ -44,6 +44,7 @@ mod metrics;
 mod reader;
 mod shard;
 mod shared;
+mod table;
 mod transport;
 
 pub use accept::HttpDoor;

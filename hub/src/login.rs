@@ -22,7 +22,7 @@ use crate::connection::{Connection, Who};
 use crate::directory::Arrival;
 use crate::message::Subscribe;
 use crate::metrics;
-use crate::reader::{self, Next, Socket};
+use crate::reader::{self, Next, Socket, Talk};
 use crate::shard::local::Local;
 
 /// Who is not let in gets this long to take the reason: a silent or dripping peer is not worth more.
@@ -48,14 +48,14 @@ pub(crate) async fn login(local: Rc<Local>, adopted: Adopted) {
     let Ok(transport) = transport.attach() else { return };
     let connection = Rc::new(Connection::new(format, transport, local.config().max_outbox_bytes, permit));
     connection.last_heard.set(local.second());
-    let mut socket = reader::open(&connection, read).await;
+    let mut socket = Socket::new(&read);
     let entered =
         tokio::time::timeout(local.config().login_deadline, enter(&connection, &mut socket, &local, for_agents)).await;
     let result = match entered {
         Ok(Ok(who)) => {
             drop(pending);
             metrics::login("ok");
-            local.spawn(reader::run(connection, socket, who, Rc::clone(&local)));
+            local.spawn(Talk::new(connection, socket, who, Rc::clone(&local)).run());
             return;
         }
         Ok(Err(None)) => "gone",
@@ -83,7 +83,7 @@ async fn enter(
     local: &Rc<Local>,
     for_agents: bool,
 ) -> Result<Who, Option<Refused>> {
-    let auth = match reader::next(connection, socket, local).await {
+    let auth = match reader::first(connection, socket, local).await {
         Next::Frame(bytes) => read_auth(&bytes, connection.format)?,
         Next::Broken(code) => {
             let error = ErrorBody::new(ErrorCode::ValidationFailed, "the first frame broke the WebSocket protocol");

@@ -2,13 +2,15 @@
 //!
 //! Words only. Home and edge of one shard use the same ones as those of two.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hubbub_domain::cluster::{View, Word};
 use hubbub_domain::conversation::Act;
 use hubbub_domain::conversations::Stored;
+use hubbub_protocol::codec::Format;
 use hubbub_protocol::frame::CommandId;
 use hubbub_protocol::frame::server::{Gap, MessageNew, ServerFrame};
 use hubbub_protocol::{
@@ -135,9 +137,9 @@ pub(crate) struct Asked {
 pub(crate) enum EdgeInput {
     /// The answer to a command.
     Reply { key: ConnectionKey, frame: Option<Box<ServerFrame>>, open: OpenCount },
-    /// A record was committed. The sockets of those who join follow from it on; their home has counted one follower of
+    /// Records were committed. The sockets of those who join follow from them on; their home has counted one follower of
     /// this shard for each of these people, and the edge corrects that.
-    Deliver { delivery: Arc<Delivery>, joins: Vec<UserId> },
+    Deliver { run: Arc<Run>, joins: Vec<UserId> },
     /// These people joined by what another node committed: their sockets that have no part in it ask for it from here on.
     Invite { conversation: ConversationId, users: Vec<UserId>, after: Sequence },
     /// The answer to [`Subscribe`].
@@ -153,9 +155,44 @@ pub(crate) enum EdgeInput {
 pub(crate) struct Delivery {
     pub(crate) conversation: ConversationId,
     pub(crate) sequence: Sequence,
-    pub(crate) frame: Arc<SharedFrame>,
+    pub(crate) frame: SharedFrame,
     /// Whose sockets get this record last.
     pub(crate) leaves: Vec<UserId>,
+}
+
+/// Records that were committed together, one right after the other. Somebody joins or leaves only by one that stands alone.
+#[derive(Debug)]
+pub(crate) struct Run {
+    first: Arc<Delivery>,
+    more: Vec<Arc<Delivery>>,
+    joined: [OnceLock<Bytes>; Format::ALL.len()],
+}
+
+impl Run {
+    pub(crate) fn new(first: Arc<Delivery>, more: Vec<Arc<Delivery>>) -> Arc<Self> {
+        Arc::new(Self { first, more, joined: [OnceLock::new(), OnceLock::new()] })
+    }
+
+    pub(crate) fn first(&self) -> &Arc<Delivery> {
+        &self.first
+    }
+
+    pub(crate) fn last(&self) -> &Arc<Delivery> {
+        self.more.last().unwrap_or(&self.first)
+    }
+
+    pub(crate) fn deliveries(&self) -> impl Iterator<Item = &Arc<Delivery>> + Clone {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    /// All its events on a socket of this format, put together when the first asks.
+    pub(crate) fn bytes(&self, format: Format) -> Bytes {
+        if self.more.is_empty() {
+            return self.first.frame.bytes(format);
+        }
+        let frames = self.deliveries().map(|delivery| &delivery.frame);
+        self.joined[format.index()].get_or_init(|| SharedFrame::join(frames, format)).clone()
+    }
 }
 
 impl Delivery {
@@ -165,7 +202,7 @@ impl Delivery {
             ServerFrame::MessageNew(event) => MessageNew { encrypted_payload: Payload::default(), ..event }.into(),
             other => other,
         };
-        let frame = SharedFrame::new(frame);
+        let frame = SharedFrame::of(frame);
         Self { conversation: self.conversation, sequence: self.sequence, frame, leaves: self.leaves.clone() }
     }
 }

@@ -1,6 +1,10 @@
 //! Every metric of the hub: its name, unit and meaning. Labels never carry an id.
+//!
+//! What is counted for every message is looked up once: recorders are there before the first message is.
 
-use metrics::{counter, gauge, histogram};
+use std::sync::LazyLock;
+
+use metrics::{Counter, Histogram, counter, gauge, histogram};
 
 /// Open sockets that are logged in.
 pub(crate) fn connections(change: f64) {
@@ -29,13 +33,16 @@ pub(crate) fn closed(reason: &'static str) {
 
 /// Appends handed to the store until their answer, in seconds, and how many records they carried.
 pub(crate) fn append(seconds: f64, records: usize) {
-    histogram!("hubbub_append_seconds").record(seconds);
-    counter!("hubbub_appended_records_total").increment(records as u64);
+    static HANDLES: LazyLock<(Histogram, Counter)> =
+        LazyLock::new(|| (histogram!("hubbub_append_seconds"), counter!("hubbub_appended_records_total")));
+    HANDLES.0.record(seconds);
+    HANDLES.1.increment(records as u64);
 }
 
 /// Frames handed to outboxes for the events of conversations.
 pub(crate) fn deliveries(count: u64) {
-    counter!("hubbub_deliveries_total").increment(count);
+    static HANDLE: LazyLock<Counter> = LazyLock::new(|| counter!("hubbub_deliveries_total"));
+    HANDLE.increment(count);
 }
 
 /// Sends that were known already (ONCE).

@@ -1,34 +1,24 @@
 //! The task of one connection: reads frames, hands commands on, and finishes what the shard could not write.
 //!
 //! Ends with the socket. Keeps BOUNDED: the next command is read only when one was answered, and faulty frames are
-//! counted.
+//! counted. It is small, as it lives as long as its socket: what seldom happens is put into a box when it does.
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use hubbub_protocol::codec::{self, DecodeError, Format};
 use hubbub_protocol::frame::close::CloseCode;
 use hubbub_protocol::frame::server::CommandError;
-use hubbub_protocol::limits::MAX_FRAME_BYTES;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Message};
 
-use crate::command;
-use crate::connection::wire::Wire;
+use crate::command::{self, Later};
+use crate::connection::incoming::{Incoming, Said, Then};
 use crate::connection::{Connection, Who};
 use crate::shard::local::Local;
 
-/// A socket's read buffer, in bytes. Most commands fit; a larger one grows it. 4 KiB would double an idle socket.
-const READ_BUFFER: usize = 1024;
 /// A client that sends so many frames in a row that cannot be read does not speak this protocol.
 const MAX_FAULTS: u32 = 20;
-
-/// A connection as the WebSocket library reads it.
-pub(crate) type Socket = WebSocketStream<Wire>;
 
 /// What a socket says next.
 pub(crate) enum Next {
@@ -44,53 +34,180 @@ pub(crate) enum Next {
     Gone,
 }
 
-/// A connection with bytes that were read with its request's head.
-pub(crate) async fn open(connection: &Rc<Connection>, read: Bytes) -> Socket {
-    // The write buffer is 0, so that whole frames come to the outbox, which does the waiting.
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(MAX_FRAME_BYTES)
-        .max_message_size(Some(MAX_FRAME_BYTES))
-        .max_frame_size(Some(MAX_FRAME_BYTES))
-        .accept_unmasked_frames(false);
-    WebSocketStream::from_partially_read(Wire(Rc::clone(connection)), read.to_vec(), Role::Server, Some(config)).await
+/// The half of a connection that is read.
+pub(crate) struct Socket {
+    incoming: Incoming,
+    /// The client has said its last.
+    ended: bool,
 }
 
-/// Serves a connection that is logged in, until it ends.
-pub(crate) async fn run(connection: Rc<Connection>, mut socket: Socket, who: Who, local: Rc<Local>) {
-    converse(&connection, &mut socket, who, &local).await;
-    connection.is_left();
-    let _parting = local.parting();
-    local.forget(who);
-    say_goodbye(&connection, &mut socket).await;
+impl Socket {
+    /// One of which this was read already.
+    pub(crate) fn new(read: &[u8]) -> Self {
+        Self { incoming: Incoming::with(read), ended: false }
+    }
+
+    /// Gives what the client says to `hear` until that stops it.
+    fn poll_hear<T>(
+        &mut self,
+        connection: &Connection,
+        context: &mut Context<'_>,
+        hear: impl FnMut(Said<'_>) -> Then<T>,
+    ) -> Poll<T> {
+        self.incoming.poll_hear(context, |context, buffer| connection.poll_read(context, buffer), hear)
+    }
 }
 
-async fn converse(connection: &Rc<Connection>, socket: &mut Socket, who: Who, local: &Rc<Local>) {
-    let mut faults = 0;
-    loop {
-        match next(connection, socket, local).await {
-            Next::Frame(bytes) => {
-                let decoded = codec::decode_client(&bytes, connection.format);
-                // Kept no longer than needed: these bytes pin the read buffer.
-                drop(bytes);
-                match decoded {
-                    Ok(frame) => {
-                        faults = 0;
-                        command::handle(connection, who, local, frame).await;
-                    }
-                    Err(error) => {
-                        faults += 1;
-                        refuse(connection, local, &error);
-                        if faults > MAX_FAULTS {
-                            connection.close(CloseCode::TooManyErrors);
-                        }
-                    }
+/// A conversation with one client.
+pub(crate) struct Talk {
+    connection: Rc<Connection>,
+    socket: Socket,
+    who: Who,
+    local: Rc<Local>,
+    faults: u32,
+}
+
+/// What the task of a socket weighs: everything that it holds in its long life.
+const _: () = assert!(size_of::<Talk>() <= 160, "an idle socket is small");
+
+impl Talk {
+    pub(crate) const fn new(connection: Rc<Connection>, socket: Socket, who: Who, local: Rc<Local>) -> Self {
+        Self { connection, socket, who, local, faults: 0 }
+    }
+
+    /// Serves a connection that is logged in, until it ends.
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+    pub(crate) fn run(mut self) -> impl Future<Output = ()> {
+        async move {
+            // Whatever cannot be done at once is done before anything else is read.
+            while let Some(later) = poll_fn(|context| self.poll(context)).await {
+                Box::pin(command::wait(&self.connection, self.who, &self.local, later)).await;
+            }
+            self.connection.is_left();
+            let _parting = self.local.parting();
+            self.local.forget(self.who);
+            Box::pin(say_goodbye(&self.connection, &mut self.socket)).await;
+        }
+    }
+
+    /// Writes what waits and does what the client says; ready when something has to be waited for, or, with nothing,
+    /// when the talk is over.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Later>> {
+        let Self { connection, socket, who, local, faults } = self;
+        loop {
+            if let Poll::Ready(Err(_)) = connection.poll_drain(context) {
+                return Poll::Ready(None);
+            }
+            if connection.closing().is_some() {
+                return Poll::Ready(None);
+            }
+            if !connection.takes_commands() {
+                // The answer to one of them wakes this task.
+                return Poll::Pending;
+            }
+            let mut ear = Ear { connection, who: *who, local, faults, ping: None };
+            let heard = socket.poll_hear(connection, context, |said| ear.hear(said));
+            if let Some(payload) = ear.ping {
+                connection.pong(&payload);
+                local.flush_later(connection);
+            }
+            match ready!(heard) {
+                Heard::Enough => {}
+                Heard::Later(later) => return Poll::Ready(Some(later)),
+                Heard::Last => {
+                    socket.ended = true;
+                    return Poll::Ready(None);
                 }
             }
-            Next::Broken(code) => connection.close(code),
-            Next::ClosedByClient | Next::Closing | Next::Gone => return,
         }
+    }
+}
+
+/// Where what is said comes to.
+struct Ear<'a> {
+    connection: &'a Rc<Connection>,
+    who: Who,
+    local: &'a Rc<Local>,
+    faults: &'a mut u32,
+    /// The last ping. Of several that came at once it alone is answered (RFC 6455 section 5.5.3).
+    ping: Option<Vec<u8>>,
+}
+
+impl Ear<'_> {
+    fn hear(&mut self, said: Said<'_>) -> Then<Heard> {
+        self.connection.last_heard.set(self.local.second());
+        match next(self.connection, said) {
+            None => Then::On,
+            Some(Word::Ping(payload)) => {
+                let ping = self.ping.get_or_insert_default();
+                ping.clear();
+                ping.extend_from_slice(payload);
+                Then::On
+            }
+            Some(Word::Frame(bytes)) => self.frame(bytes),
+            Some(Word::Broken(code)) => {
+                self.connection.close(code);
+                Then::Stop(Heard::Enough)
+            }
+            Some(Word::Last | Word::Gone) => Then::Stop(Heard::Last),
+        }
+    }
+
+    fn frame(&mut self, bytes: &[u8]) -> Then<Heard> {
+        match codec::decode_client(bytes, self.connection.format) {
+            Ok(frame) => {
+                *self.faults = 0;
+                if let Some(later) = command::handle(self.connection, self.who, self.local, frame) {
+                    return Then::Stop(Heard::Later(later));
+                }
+            }
+            Err(error) => {
+                *self.faults += 1;
+                refuse(self.connection, self.local, &error);
+                if *self.faults > MAX_FAULTS {
+                    self.connection.close(CloseCode::TooManyErrors);
+                }
+            }
+        }
+        let goes_on = self.connection.takes_commands() && self.connection.closing().is_none();
+        if goes_on { Then::On } else { Then::Stop(Heard::Enough) }
+    }
+}
+
+/// Why a talk stops to listen.
+enum Heard {
+    /// To look around.
+    Enough,
+    /// To wait for this.
+    Later(Later),
+    /// Nothing more will be said.
+    Last,
+}
+
+/// What something that was said means on a socket of this format.
+enum Word<'a> {
+    Frame(&'a [u8]),
+    Ping(&'a [u8]),
+    Broken(CloseCode),
+    Last,
+    Gone,
+}
+
+/// What it means; `None` for what only shows life. A close is answered.
+fn next<'a>(connection: &Connection, said: Said<'a>) -> Option<Word<'a>> {
+    match (said, connection.format) {
+        (Said::Text(text), Format::Json) => Some(Word::Frame(text.as_bytes())),
+        (Said::Binary(bytes), Format::MessagePack) => Some(Word::Frame(bytes)),
+        (Said::Text(_) | Said::Binary(_), _) => Some(Word::Broken(CloseCode::Unsupported)),
+        (Said::Ping(payload), _) => Some(Word::Ping(payload)),
+        (Said::Alive, _) => None,
+        (Said::Broken(code), _) => Some(Word::Broken(code)),
+        (Said::Close(payload), _) => {
+            connection.echo_close(payload);
+            connection.flush();
+            Some(Word::Last)
+        }
+        (Said::Gone, _) => Some(Word::Gone),
     }
 }
 
@@ -100,47 +217,35 @@ fn refuse(connection: &Rc<Connection>, local: &Local, error: &DecodeError) {
     local.flush_later(connection);
 }
 
-/// What the socket says next, while what waits for it is written.
-pub(crate) async fn next(connection: &Rc<Connection>, socket: &mut Socket, local: &Local) -> Next {
+/// The first frame of a socket, while what waits for it is written.
+pub(crate) async fn first(connection: &Rc<Connection>, socket: &mut Socket, local: &Local) -> Next {
     poll_fn(|context| {
-        loop {
-            if let Poll::Ready(Err(_)) = connection.poll_drain(context) {
-                return Poll::Ready(Next::Gone);
-            }
-            if connection.closing().is_some() {
-                return Poll::Ready(Next::Closing);
-            }
-            if !connection.takes_commands() {
-                // The answer to one of them wakes this task.
-                return Poll::Pending;
-            }
-            let Poll::Ready(message) = socket.poll_next_unpin(context) else { return Poll::Pending };
-            connection.last_heard.set(local.second());
-            if let Some(next) = read(message, connection.format) {
-                return Poll::Ready(next);
-            }
+        if let Poll::Ready(Err(_)) = connection.poll_drain(context) {
+            return Poll::Ready(Next::Gone);
         }
+        if connection.closing().is_some() {
+            return Poll::Ready(Next::Closing);
+        }
+        let heard = socket.poll_hear(connection, context, |said| {
+            connection.last_heard.set(local.second());
+            match next(connection, said) {
+                None => Then::On,
+                Some(Word::Ping(payload)) => {
+                    connection.pong(payload);
+                    local.flush_later(connection);
+                    Then::On
+                }
+                Some(Word::Frame(bytes)) => Then::Stop(Next::Frame(Bytes::copy_from_slice(bytes))),
+                Some(Word::Broken(code)) => Then::Stop(Next::Broken(code)),
+                Some(Word::Last) => Then::Stop(Next::ClosedByClient),
+                Some(Word::Gone) => Then::Stop(Next::Gone),
+            }
+        });
+        let heard = ready!(heard);
+        socket.ended = matches!(heard, Next::ClosedByClient | Next::Gone);
+        Poll::Ready(heard)
     })
     .await
-}
-
-/// What a message of the library's means; `None` for what only shows life.
-fn read(message: Option<Result<Message, tungstenite::Error>>, format: Format) -> Option<Next> {
-    Some(match (message, format) {
-        (Some(Ok(Message::Text(text))), Format::Json) => Next::Frame(text.into()),
-        (Some(Ok(Message::Binary(bytes))), Format::MessagePack) => Next::Frame(bytes),
-        (Some(Ok(Message::Text(_) | Message::Binary(_))), _) => Next::Broken(CloseCode::Unsupported),
-        (Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))), _) => return None,
-        (Some(Ok(Message::Close(_))), _) => Next::ClosedByClient,
-        (Some(Err(tungstenite::Error::Capacity(_))), _) => Next::Broken(CloseCode::TooLarge),
-        (Some(Err(tungstenite::Error::Utf8(_))), _) => Next::Broken(CloseCode::InvalidText),
-        (Some(Err(tungstenite::Error::Protocol(problem))), _) => match problem {
-            // The client's end of the stream without a close frame.
-            tungstenite::error::ProtocolError::ResetWithoutClosingHandshake => Next::Gone,
-            _ => Next::Broken(CloseCode::Protocol),
-        },
-        (Some(Err(_)) | None, _) => Next::Gone,
-    })
 }
 
 /// Lets the last frames go out and the client answer the close, for a bounded time.
@@ -164,12 +269,14 @@ fn poll_parting(connection: &Connection, socket: &mut Socket, context: &mut Cont
         Poll::Ready(Err(_)) => return Poll::Ready(()),
         drained => drained.is_ready(),
     };
-    loop {
-        match socket.poll_next_unpin(context) {
-            Poll::Ready(Some(Ok(_))) => {}
-            // What waits for a client that ended the talk itself is of no use to it.
-            Poll::Ready(_) if drained || connection.closing().is_none() => return Poll::Ready(()),
-            Poll::Ready(_) | Poll::Pending => return Poll::Pending,
-        }
+    if !socket.ended {
+        let heard = socket.poll_hear(connection, context, |said| match said {
+            Said::Close(_) | Said::Gone => Then::Stop(()),
+            _ => Then::On,
+        });
+        ready!(heard);
+        socket.ended = true;
     }
+    // What waits for a client that ended the talk itself is of no use to it.
+    if drained || connection.closing().is_none() { Poll::Ready(()) } else { Poll::Pending }
 }

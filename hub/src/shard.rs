@@ -5,6 +5,7 @@
 pub(crate) mod edge;
 pub(crate) mod home;
 pub(crate) mod local;
+pub(crate) mod pages;
 pub(crate) mod recheck;
 pub(crate) mod replay;
 pub(crate) mod ring;

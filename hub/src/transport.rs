@@ -163,7 +163,10 @@ impl Transport {
 impl TryWrite for Transport {
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Plain(tcp) => tcp.try_write_vectored(slices),
+            Self::Plain(tcp) => match slices {
+                [only] => tcp.try_write(only),
+                slices => tcp.try_write_vectored(slices),
+            },
             Self::Tls(tls) => tls.try_write_vectored(slices),
         }
     }

@@ -6,21 +6,21 @@
 
 mod answer;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use hubbub_protocol::frame::server::ServerFrame;
 use hubbub_protocol::{ConversationId, Sequence, UserId};
 use slab::Slab;
 
 use crate::frame::SharedFrame;
-use crate::message::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, Subscribe};
+use crate::message::{Class, ConnectionKey, Delivery, EdgeInput, HomeInput, OpenCount, Run, Subscribe};
 use crate::metrics;
+use crate::table::Table;
 
 /// What an edge wants done.
 pub(crate) trait EdgeSink {
     /// Give this socket the event of a record.
     fn event(&mut self, slot: u32, delivery: &Delivery);
+    /// Give this socket the events of records.
+    fn events(&mut self, slot: u32, run: &Run);
     /// Give this socket a frame that many get.
     fn shared(&mut self, slot: u32, frame: &SharedFrame, class: Class);
     /// Give this socket a frame of its own.
@@ -56,8 +56,8 @@ pub(crate) struct EdgeCore {
     next_tenant: u32,
     next_wish: u32,
     connections: Slab<Resident>,
-    people: HashMap<UserId, Vec<u32>>,
-    rooms: HashMap<ConversationId, Vec<Seat>>,
+    people: Table<UserId, Vec<u32>>,
+    rooms: Table<ConversationId, Vec<Seat>>,
 }
 
 /// A connection as the edge knows it.
@@ -103,8 +103,8 @@ impl EdgeCore {
             next_tenant: 0,
             next_wish: 0,
             connections: Slab::new(),
-            people: HashMap::new(),
-            rooms: HashMap::new(),
+            people: Table::default(),
+            rooms: Table::default(),
         }
     }
 
@@ -233,7 +233,7 @@ impl EdgeCore {
                     sink.reply(key.slot, frame.map(|frame| *frame), open);
                 }
             }
-            EdgeInput::Deliver { delivery, joins } => self.deliver(&delivery, &joins, sink),
+            EdgeInput::Deliver { run, joins } => self.deliver(&run, &joins, sink),
             EdgeInput::Invite { conversation, users, after } => {
                 for user in users {
                     self.invite(user, conversation, after, sink);
@@ -256,29 +256,31 @@ impl EdgeCore {
         }
     }
 
-    fn deliver(&mut self, delivery: &Arc<Delivery>, joins: &[UserId], sink: &mut impl EdgeSink) {
+    fn deliver(&mut self, run: &Run, joins: &[UserId], sink: &mut impl EdgeSink) {
+        let (first, last) = (run.first(), run.last());
         for user in joins {
-            self.seat_joiner(*user, delivery, sink);
+            self.seat_joiner(*user, first, sink);
         }
+        let (before, end) = (first.sequence.previous(), last.sequence);
         let mut delivered = 0;
         let mut skipped = Vec::new();
-        for seat in self.rooms.get_mut(&delivery.conversation).into_iter().flatten() {
+        for seat in self.rooms.get_mut(&first.conversation).into_iter().flatten() {
             match seat.stage {
-                Stage::Live(cursor) if cursor.next() == delivery.sequence => {
-                    seat.stage = Stage::Live(delivery.sequence);
-                    sink.event(seat.slot, delivery);
+                Stage::Live(cursor) if cursor == before => {
+                    seat.stage = Stage::Live(end);
+                    sink.events(seat.slot, run);
                     delivered += 1;
                 }
-                Stage::Live(cursor) if cursor < delivery.sequence => skipped.push((seat.slot, cursor)),
+                Stage::Live(cursor) if cursor < end => skipped.push((seat.slot, cursor)),
                 Stage::Live(_) | Stage::Resuming(_) | Stage::Reading(_) => {}
             }
         }
-        metrics::deliveries(delivered);
+        metrics::deliveries(delivered * run.deliveries().count() as u64);
         for (slot, cursor) in skipped {
-            self.heal(slot, delivery.conversation, cursor, sink);
+            self.heal(slot, first.conversation, cursor, sink);
         }
-        for user in &delivery.leaves {
-            self.unseat_leaver(*user, delivery, sink);
+        for user in &last.leaves {
+            self.unseat_leaver(*user, last, sink);
         }
     }
 

@@ -37,13 +37,16 @@ use super::ring::Ring;
 use crate::directory::Directory;
 use crate::frame::SharedFrame;
 use crate::message::{Class, EdgeInput, HomeInput, ReplyTo, Subscribe};
+use crate::table::Table;
 
 /// Works that may wait for one conversation. Full: refused as `overloaded`.
 const MAX_QUEUE: usize = 8_192;
 
 /// The conversations of one shard.
 pub(crate) struct HomeCore {
-    conversations: HashMap<ConversationId, Conversation>,
+    conversations: Table<ConversationId, Conversation>,
+    /// Conversations in which something is to be done, each once.
+    due: Vec<ConversationId>,
     ring: Ring,
     directory: Arc<Directory>,
     max_idle: usize,
@@ -57,11 +60,12 @@ impl HomeCore {
     /// A home without conversations; `view`: of the cluster it is part of, if there can be one.
     pub(crate) fn new(directory: Arc<Directory>, max_idle: usize, view: Option<View>) -> Self {
         let abroad = view.map(Abroad::new);
-        Self { conversations: HashMap::new(), ring: Ring::default(), directory, max_idle, again: Vec::new(), abroad }
+        let (conversations, due, again) = (Table::default(), Vec::new(), Vec::new());
+        Self { conversations, due, ring: Ring::default(), directory, max_idle, again, abroad }
     }
 
-    /// Takes one input.
-    pub(crate) fn input(&mut self, input: HomeInput, now: Timestamp, out: &mut Vec<HomeOutput>) {
+    /// Takes one input. What follows from it comes with [`HomeCore::go_on`], so that what came at once is decided at once.
+    pub(crate) fn take(&mut self, input: HomeInput, out: &mut Vec<HomeOutput>) {
         let id = input.conversation();
         match input {
             HomeInput::Act { act, reply, way, .. } => {
@@ -86,7 +90,20 @@ impl HomeCore {
             HomeInput::Presence { .. } => self.presence(id),
             HomeInput::Heard { from, word, .. } => self.heard(id, from, *word, out),
         }
-        self.pump(id, now, out);
+        if let Some(conversation) = self.conversations.get_mut(&id).filter(|conversation| !conversation.is_due) {
+            conversation.is_due = true;
+            self.due.push(id);
+        }
+    }
+
+    /// Goes on wherever something was taken, as far as it can without waiting.
+    pub(crate) fn go_on(&mut self, now: Timestamp, out: &mut Vec<HomeOutput>) {
+        for id in std::mem::take(&mut self.due) {
+            if let Some(conversation) = self.conversations.get_mut(&id) {
+                conversation.is_due = false;
+                self.pump(id, now, out);
+            }
+        }
     }
 
     /// Takes the end of some work.
@@ -251,9 +268,7 @@ impl HomeCore {
             Ok(Loaded { state: None, missed }) => {
                 // More was missed than is read at once: these are told, and then it is loaded again.
                 conversation.behind = true;
-                for record in &missed {
-                    self.publish(record, out);
-                }
+                self.publish(id, missed.iter(), out);
                 self.tell(id, &missed, out);
             }
             Ok(Loaded { state: Some(state), missed }) => {
@@ -262,9 +277,7 @@ impl HomeCore {
                 conversation.snapshot_at = state.head();
                 conversation.state = Some(*state);
                 conversation.whereabouts.doubt();
-                for record in &missed {
-                    self.publish(record, out);
-                }
+                self.publish(id, missed.iter(), out);
                 // Perhaps they are this node's, and nobody else knows.
                 self.tell(id, &missed, out);
             }
@@ -353,7 +366,8 @@ mod tests {
         for _ in 0..=MAX_QUEUE {
             let reply = ReplyTo::Caller { answer: oneshot::channel().0, open: OpenCount::new(&open) };
             let input = HomeInput::Read { conversation, user, seq: Sequence::new(1), reply };
-            home.input(input, Timestamp::from_ms(0), &mut out);
+            home.take(input, &mut out);
+            home.go_on(Timestamp::from_ms(0), &mut out);
         }
         let refusal = |output: &HomeOutput| match output {
             HomeOutput::Reply { result: Err(refusal), .. } => Some(refusal.clone()),

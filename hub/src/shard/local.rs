@@ -17,20 +17,21 @@ use hubbub_domain::identity::Caller;
 use hubbub_domain::sessions::Sessions;
 use hubbub_protocol::frame::client::PresenceStatus;
 use hubbub_protocol::frame::close::CloseCode;
-use hubbub_protocol::frame::server::SessionInvalidated;
+use hubbub_protocol::frame::server::{ServerFrame, SessionInvalidated};
 use hubbub_protocol::{ConversationId, Sequence, SessionId, Timestamp, UserId};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
 use self::sink::Sink;
 use super::edge::{EdgeCore, Replay};
+use super::pages::Pages;
 use super::work::Services;
 use crate::config::HubConfig;
 use crate::connection::{Connection, Who, heartbeat};
 use crate::directory::Arrival;
 use crate::message::{ConnectionKey, EdgeInput, HomeInput, OpenCount, Subscribe};
 use crate::metrics;
-use crate::shared::{Shared, home_of};
+use crate::shared::{COMMAND_QUEUE, Shared, home_of};
 
 /// Pages of the log that one shard's sockets read at once: with 8 MiB in the largest, 64 MiB. The others wait their turn.
 const MAX_READING: usize = 8;
@@ -54,10 +55,15 @@ pub(crate) struct Local {
     replays: RefCell<Vec<Replay>>,
     /// Rings when there is something to flush.
     turn: Notify,
+    /// Rings when homes have taken some of what waits for them.
+    room: Notify,
+    /// Somebody waits for that.
+    refused: Cell<bool>,
     started: Instant,
     second: Cell<u32>,
     ended: RefCell<VecDeque<SessionId>>,
     reading: Semaphore,
+    pages: Pages,
     rechecking: Semaphore,
     recheck_wanted: Cell<bool>,
     /// When the last whole round over all sockets began; before the first, when this shard did.
@@ -78,10 +84,13 @@ impl Local {
             to_homes: RefCell::new((0..shards).map(|_| VecDeque::new()).collect()),
             replays: RefCell::default(),
             turn: Notify::new(),
+            room: Notify::new(),
+            refused: Cell::new(false),
             started: Instant::now(),
             second: Cell::new(0),
             ended: RefCell::default(),
             reading: Semaphore::new(MAX_READING),
+            pages: Pages::default(),
             rechecking: Semaphore::new(1),
             recheck_wanted: Cell::new(false),
             last_recheck: Cell::new(now),
@@ -149,6 +158,11 @@ impl Local {
     pub(crate) async fn reading(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
         self.reading.acquire().await.ok()
+    }
+
+    /// The pages that are being read.
+    pub(crate) const fn pages(&self) -> &Pages {
+        &self.pages
     }
 
     /// The right to look all sockets up; `None` while somebody does.
@@ -245,11 +259,38 @@ impl Local {
         }
     }
 
-    /// Hands a command to its home, waiting while that is busy.
-    pub(crate) async fn to_home(&self, input: HomeInput) {
+    /// Hands a command to its home at the end of the turn; gives it back if too much waits for that home already.
+    pub(crate) fn to_home(&self, input: HomeInput) -> Result<(), HomeInput> {
         let home = home_of(input.conversation(), self.shared.homes.len());
-        // A home that is gone answers nobody: its shard failed, and the server is about to stop.
-        let _gone = self.shared.homes[home].commands.send(input).await;
+        let waiting = &mut self.to_homes.borrow_mut()[home];
+        if waiting.len() >= COMMAND_QUEUE {
+            self.refused.set(true);
+            return Err(input);
+        }
+        waiting.push_back(input);
+        self.turn.notify_one();
+        Ok(())
+    }
+
+    /// Hands a command to its home as soon as there is room.
+    pub(crate) async fn to_home_later(&self, mut input: HomeInput) {
+        loop {
+            let room = self.room.notified();
+            match self.to_home(input) {
+                Ok(()) => return,
+                Err(back) => input = back,
+            }
+            room.await;
+        }
+    }
+
+    /// What waited for homes is on its way, or some of it.
+    pub(crate) fn made_room(&self) {
+        let is_full = |waiting: &VecDeque<_>| waiting.len() >= COMMAND_QUEUE;
+        if self.refused.get() && !self.to_homes.borrow().iter().all(is_full) {
+            self.refused.set(false);
+            self.room.notify_waiters();
+        }
     }
 
     /// Says something to a home at the end of the turn.
@@ -268,6 +309,13 @@ impl Local {
 
     pub(crate) async fn turn(&self) {
         self.turn.notified().await;
+    }
+
+    /// What this shard's home answers to a command.
+    pub(crate) fn answer(&self, key: ConnectionKey, frame: Option<&ServerFrame>) {
+        if self.edge.borrow().holds(key) {
+            Sink { local: self }.answer(key.slot, frame);
+        }
     }
 
     /// What a home shard said.

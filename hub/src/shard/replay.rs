@@ -6,15 +6,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use hubbub_protocol::frame::server::{CommandError, Event};
-use hubbub_protocol::record::fitting;
-use hubbub_protocol::{Record, Sequence};
+use hubbub_protocol::Sequence;
+use hubbub_protocol::frame::server::CommandError;
 use hubbub_storage::error::{StoreError, StoreResult};
 
 use super::edge::Replay;
 use super::local::Local;
+use super::pages::{Page, Wanted};
 use crate::connection::Connection;
-use crate::frame;
 
 /// Records of one page, at most: 8 MiB if each is as large as can be, for the moment it is read.
 const PAGE_RECORDS: usize = 128;
@@ -22,8 +21,6 @@ const PAGE_RECORDS: usize = 128;
 const FIRST_PAGE_RECORDS: usize = 16;
 /// Records that any page asks for: as many of the largest as a page has room for.
 const MIN_PAGE_RECORDS: usize = 4;
-/// Payload bytes of a page that are kept while the socket takes it: a quarter of its outbox.
-const PAGE_BYTES: usize = 256 * 1024;
 /// A store that is too busy is asked again after this long …
 const RETRY: Duration = Duration::from_millis(200);
 /// … so many times: 6 s in all.
@@ -50,19 +47,18 @@ pub(super) async fn run(local: Rc<Local>, replay: Replay) {
 /// The next page, cut to what may be kept.
 ///
 /// `limit` follows what fits, so that a log of large payloads is not read over and over to be thrown away.
-async fn read(local: &Local, replay: &Replay, after: Sequence, limit: &mut usize) -> StoreResult<Vec<Record>> {
+async fn read(local: &Rc<Local>, replay: &Replay, after: Sequence, limit: &mut usize) -> StoreResult<Page> {
     let mut tries = 0;
     loop {
-        let page = {
-            let _reading = local.reading().await;
-            local.services().read_above(replay.conversation, after, replay.head, *limit).await
+        let wanted = Wanted { conversation: replay.conversation, after, head: replay.head, limit: *limit };
+        let reader = Rc::clone(local);
+        let read = async move {
+            let _reading = reader.reading().await;
+            reader.services().read_above(wanted.conversation, after, wanted.head, wanted.limit).await
         };
-        match page {
-            Ok(mut page) => {
-                let kept = fitting(&page, PAGE_BYTES);
-                *limit = (2 * kept).clamp(MIN_PAGE_RECORDS, PAGE_RECORDS);
-                page.truncate(kept);
-                page.shrink_to_fit();
+        match local.pages().get(wanted, read).await {
+            Ok(page) => {
+                *limit = (2 * page.len()).clamp(MIN_PAGE_RECORDS, PAGE_RECORDS);
                 return Ok(page);
             }
             Err(StoreError::Overloaded | StoreError::Unavailable(_)) if tries < RETRIES => {
@@ -75,23 +71,22 @@ async fn read(local: &Local, replay: &Replay, after: Sequence, limit: &mut usize
 }
 
 /// Queues records as the socket takes them; the last one's sequence, unless it went away or asked anew.
-async fn give(local: &Local, connection: &Rc<Connection>, replay: &Replay, page: &[Record]) -> Option<Sequence> {
+async fn give(local: &Local, connection: &Rc<Connection>, replay: &Replay, page: &Page) -> Option<Sequence> {
     // Whether it is wanted can change only while this task waits: for the page, and for room.
     if !local.wants(replay) {
         return None;
     }
-    for record in page {
+    for (sequence, frame) in page.iter() {
         if !connection.has_room_now() {
             connection.flush();
             if !connection.has_room().await || !local.wants(replay) {
                 return None;
             }
         }
-        let bytes = frame::encode(&Event::of(record).into(), connection.format);
-        connection.event(bytes, Some((record.conversation_id, record.sequence)));
+        connection.event(frame.bytes(connection.format), Some((replay.conversation, *sequence)));
     }
     local.flush_later(connection);
-    page.last().map(|record| record.sequence)
+    page.last().map(|(sequence, _)| *sequence)
 }
 
 /// Ends the conversation's flow rather than leave a hole in it (IN-ORDER).

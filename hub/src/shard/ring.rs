@@ -2,12 +2,13 @@
 //!
 //! Bounded in bytes over the whole shard, oldest out first (BOUNDED): an idle conversation holds nothing for long.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hubbub_protocol::{ConversationId, Sequence};
 
 use crate::message::Delivery;
+use crate::table::Table;
 
 /// Bytes that a shard's ring holds: a second of 20,000 messages of 1 KiB. Full: the oldest go, and a resume that needs
 /// them reads the log.
@@ -21,7 +22,7 @@ const MAX_AT_ONCE: usize = 256 * 1024;
 /// The ring.
 #[derive(Default)]
 pub(crate) struct Ring {
-    recent: HashMap<ConversationId, VecDeque<(Arc<Delivery>, usize)>>,
+    recent: Table<ConversationId, VecDeque<(Arc<Delivery>, usize)>>,
     order: VecDeque<(ConversationId, usize)>,
     bytes: usize,
 }
@@ -118,7 +119,7 @@ mod tests {
                 epoch: None,
             }),
         };
-        let frame = SharedFrame::new(Event::of(&record));
+        let frame = SharedFrame::of(Event::of(&record));
         Arc::new(Delivery { conversation, sequence: record.sequence, frame, leaves: Vec::new() })
     }
 
@@ -126,7 +127,7 @@ mod tests {
         Arc::new(Delivery {
             conversation,
             sequence: Sequence::new(sequence),
-            frame: SharedFrame::new(Pong { id: None, server_time: Timestamp::from_ms(0) }),
+            frame: SharedFrame::of(Pong { id: None, server_time: Timestamp::from_ms(0) }),
             leaves: Vec::new(),
         })
     }

@@ -155,7 +155,7 @@ impl ShardTask {
             }
             Wake::Edges(batch) => self.hear(batch),
             Wake::Done(done) => self.done(done),
-            Wake::Command(command) => self.home.input(command, self.local.now(), &mut self.out),
+            Wake::Command(command) => self.home.take(command, &mut self.out),
             Wake::Adopt(adopted) => self.local.spawn((self.adopt)(Rc::clone(&self.local), adopted)),
             Wake::Tick => {
                 self.local.tick();
@@ -192,7 +192,7 @@ impl ShardTask {
                 break;
             }
             let Ok(command) = self.inbox.commands.try_recv() else { break };
-            self.home.input(command, self.local.now(), &mut self.out);
+            self.home.take(command, &mut self.out);
         }
     }
 
@@ -204,6 +204,7 @@ impl ShardTask {
             self.tell_home(shard);
             self.tell_edge(shard);
         }
+        self.local.made_room();
         for replay in self.local.take_replays() {
             self.local.spawn(replay::run(Rc::clone(&self.local), replay));
         }
@@ -212,26 +213,43 @@ impl ShardTask {
 
     /// Starts works, answers callers, and tells this shard's own edge and home, until nothing new comes of it.
     fn say_outputs(&mut self) {
-        let own = usize::from(self.local.id());
+        let now = self.local.now();
+        let mut said = Vec::new();
         loop {
-            for output in std::mem::take(&mut self.out) {
+            self.take_own();
+            self.home.go_on(now, &mut self.out);
+            if self.out.is_empty() {
+                return;
+            }
+            std::mem::swap(&mut said, &mut self.out);
+            for output in said.drain(..) {
                 match output {
                     HomeOutput::Work(load @ (HomeWork::Load { .. } | HomeWork::CatchUp { .. })) => self.load(load),
-                    HomeOutput::Work(work) => self.works.push(self.services.start(work)),
+                    HomeOutput::Work(work) => self.start(work),
                     HomeOutput::ToEdge { shard, input } => self.say(shard, input),
                     HomeOutput::Reply { to, result } => self.reply(to, result),
                     HomeOutput::Say { topic, word } => self.local.shared().cluster.say(topic, &word),
                     HomeOutput::Unwatch(id) => self.local.shared().cluster.bus().unwatch(Topic::Conversation(id)),
                 }
             }
-            let mut quiet = true;
-            while let Some(input) = self.local.next_for_home(own) {
-                quiet = false;
-                self.home.input(input, self.local.now(), &mut self.out);
-            }
-            if quiet && self.out.is_empty() {
-                return;
-            }
+        }
+    }
+
+    /// Takes what this shard's own edge and its sockets ask.
+    fn take_own(&mut self) {
+        let own = usize::from(self.local.id());
+        while self.takes_commands() {
+            let Some(input) = self.local.next_for_home(own) else { return };
+            self.home.take(input, &mut self.out);
+        }
+    }
+
+    fn start(&mut self, work: HomeWork) {
+        let mut work = self.services.start(work);
+        // A store in memory has done it already.
+        match (&mut work).now_or_never() {
+            Some(done) => self.done(done),
+            None => self.works.push(work),
         }
     }
 
@@ -298,7 +316,12 @@ impl ShardTask {
                     Ok(stored) => Some(success(conversation, id, ack, stored)),
                     Err(error) => Some(CommandError { id, error }.into()),
                 };
-                self.say(key.shard, EdgeInput::Reply { key, frame: frame.map(Box::new), open });
+                if key.shard == self.local.id() {
+                    self.local.answer(key, frame.as_ref());
+                    drop(open);
+                } else {
+                    self.say(key.shard, EdgeInput::Reply { key, frame: frame.map(Box::new), open });
+                }
             }
             ReplyTo::Caller { answer, open } => {
                 // A caller that went away wants no answer.

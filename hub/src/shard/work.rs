@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use hubbub_domain::conversations::Conversations;
 use hubbub_protocol::{ConversationId, Record, Sequence};
@@ -27,6 +28,9 @@ pub(crate) struct Services {
 impl Services {
     /// The future of a work.
     pub(crate) fn start(&self, work: HomeWork) -> LocalBoxFuture<'static, Done> {
+        if let HomeWork::Append { append, roster_changes: false } = work {
+            return self.append(append);
+        }
         let this = self.clone();
         match work {
             HomeWork::Load { conversation, since } => Box::pin(async move {
@@ -37,11 +41,7 @@ impl Services {
                 let result = this.conversations.target(conversation, target).await;
                 Done::TargetRead { conversation, result }
             }),
-            HomeWork::Append { append, roster_changes } => Box::pin(async move {
-                let conversation = append.conversation_id;
-                let result = this.append(append, roster_changes).await;
-                Done::Appended { conversation, result }
-            }),
+            HomeWork::Append { append, .. } => Box::pin(async move { this.append_with_roster(append).await }),
             HomeWork::Settle { conversation, act, otherwise, reply } => Box::pin(async move {
                 let result = match this.conversations.settled(conversation, &act).await {
                     Ok(Some(stored)) => Ok(stored),
@@ -80,22 +80,29 @@ impl Services {
         }
     }
 
-    async fn append(&self, append: Append, roster_changes: bool) -> Result<Appended, AppendFailure> {
-        let conversation = append.conversation_id;
-        // Lists of conversations are written before the log and thinned out after it, so that they never lack one.
-        let roster = if roster_changes { append.records.clone() } else { Vec::new() };
-        if roster_changes {
-            self.conversations.before_append(conversation, &roster).await.map_err(AppendFailure::Refused)?;
+    fn append(&self, append: Append) -> LocalBoxFuture<'static, Done> {
+        let (conversation, records, begun) = (append.conversation_id, append.records.len(), Instant::now());
+        let appended = self.store.log.append(append).map(move |result| {
+            if result.is_ok() {
+                metrics::append(begun.elapsed().as_secs_f64(), records);
+            }
+            Done::Appended { conversation, result: result.map_err(AppendFailure::Store) }
+        });
+        appended.boxed_local()
+    }
+
+    /// Lists of conversations are written before the log and thinned out after it, so that they never lack one.
+    async fn append_with_roster(&self, append: Append) -> Done {
+        let (conversation, roster) = (append.conversation_id, append.records.clone());
+        if let Err(refusal) = self.conversations.before_append(conversation, &roster).await {
+            return Done::Appended { conversation, result: Err(AppendFailure::Refused(refusal)) };
         }
-        let records = append.records.len();
-        let begun = Instant::now();
-        let appended = self.store.log.append(append).await.map_err(AppendFailure::Store)?;
-        metrics::append(begun.elapsed().as_secs_f64(), records);
-        let committed = roster_changes && matches!(appended, Appended::Committed { .. });
+        let done = self.append(append).await;
+        let committed = matches!(done, Done::Appended { result: Ok(Appended::Committed { .. }), .. });
         if committed && let Err(error) = self.conversations.after_commit(conversation, &roster).await {
             tracing::warn!(conversation.id = %conversation, %error, "a list of conversations keeps a leaver's row");
         }
-        Ok(appended)
+        done
     }
 
     async fn load(&self, conversation: ConversationId, since: Option<Sequence>) -> StoreResult<Loaded> {

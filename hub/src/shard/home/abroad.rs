@@ -242,7 +242,7 @@ impl HomeCore {
                 return false;
             }
             evolve(state, record.sequence, &record.author, &record.body);
-            self.publish(&record, out);
+            self.publish(id, std::iter::once(&record), out);
         }
         true
     }
@@ -254,7 +254,9 @@ impl HomeCore {
             let committed = self.conversations.get(&id).and_then(|conversation| conversation.committed);
             match committed {
                 Some(committed) if record.sequence <= committed => {}
-                Some(committed) if record.sequence == committed.next() => self.publish(record, out),
+                Some(committed) if record.sequence == committed.next() => {
+                    self.publish(id, std::iter::once(record), out);
+                }
                 _ => return false,
             }
         }

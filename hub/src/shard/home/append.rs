@@ -6,7 +6,7 @@ use hubbub_domain::cluster::Word;
 use hubbub_domain::conversation::{Act, Context, audience, decide, evolve};
 use hubbub_domain::conversations::Stored;
 use hubbub_protocol::frame::server::Event;
-use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, RecordBody, Sequence, Timestamp};
+use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, RecordBody, Sequence, Timestamp, UserId};
 use hubbub_storage::bus::Topic;
 use hubbub_storage::log::{Append, Appended, NewRecord};
 
@@ -14,13 +14,15 @@ use super::batch::{Batch, Decided, payload_bytes};
 use super::conversation::{Target, Work, honest};
 use super::{AppendFailure, HomeCore, HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
-use crate::message::{Delivery, EdgeInput, ReplyTo, Way};
+use crate::message::{Delivery, EdgeInput, ReplyTo, Run, Way};
 use crate::metrics;
 
 /// How often an act is decided anew before its sender is asked to try later.
 const MAX_TRIES: u8 = 16;
 /// A state is saved when so many records came since: a load then reads at most about as many.
 const SNAPSHOT_EVERY: u64 = 1_000;
+/// Payload bytes that are told together. More gains nothing, and a slow reader has to finish what is begun.
+const MAX_RUN_BYTES: usize = 32 * 1024;
 
 impl HomeCore {
     /// Decides what waits, as far as it may go into one append, and hands it out.
@@ -164,9 +166,7 @@ impl HomeCore {
         };
         let records: Vec<Record> = (1..).zip(batch.records).map(stored).collect();
         // What was heard of it from another node, which read it before this answer came, is told already (ONCE).
-        for record in records.iter().filter(|record| record.sequence > told) {
-            self.publish(record, out);
-        }
+        self.publish(id, records.iter().filter(|record| record.sequence > told), out);
         self.tell(id, &records, out);
         if let Some(conversation) = self.conversations.get_mut(&id).filter(|_| told > last) {
             // And more after it, which this state does not have.
@@ -191,39 +191,66 @@ impl HomeCore {
         self.snapshot(id, out);
     }
 
-    /// Tells the edges of a record that is in the log. Called in the order of the log, each record once.
-    pub(super) fn publish(&mut self, record: &Record, out: &mut Vec<HomeOutput>) {
-        let id = record.conversation_id;
-        let Some(conversation) = self.conversations.get_mut(&id) else { return };
-        conversation.committed = Some(record.sequence);
-        let audience = audience(&record.body);
-        if !audience.joins.is_empty() || !audience.leaves.is_empty() {
-            conversation.whereabouts.roster_changed(audience.joins.iter().copied());
+    /// Tells the edges of records that are in the log. Called in the order of the log, each record once. Those that stand
+    /// in a row are told together, so that whoever gets them gets them in one piece.
+    pub(super) fn publish<'a>(
+        &mut self,
+        id: ConversationId,
+        records: impl Iterator<Item = &'a Record>,
+        out: &mut Vec<HomeOutput>,
+    ) {
+        let (mut row, mut bytes) = (Vec::new(), 0);
+        for record in records {
+            let Some(conversation) = self.conversations.get_mut(&id) else { return };
+            conversation.committed = Some(record.sequence);
+            let audience = audience(&record.body);
+            if let RecordBody::Recalled(recalled) = &record.body {
+                self.ring.erase(id, recalled.target);
+            }
+            let stands_alone = !audience.joins.is_empty() || !audience.leaves.is_empty();
+            if stands_alone {
+                conversation.whereabouts.roster_changed(audience.joins.iter().copied());
+            }
+            let (conversation, sequence, leaves) = (id, record.sequence, audience.leaves);
+            let frame = SharedFrame::of(Event::of(record));
+            let delivery = Arc::new(Delivery { conversation, sequence, frame, leaves });
+            let payload = record.body.payload_bytes();
+            self.ring.push(Arc::clone(&delivery), payload);
+            if stands_alone || bytes + payload > MAX_RUN_BYTES {
+                self.say_row(id, std::mem::take(&mut row), Vec::new(), out);
+                bytes = 0;
+            }
+            if stands_alone {
+                self.say_row(id, vec![delivery], audience.joins, out);
+            } else {
+                row.push(delivery);
+                bytes += payload;
+            }
         }
-        let delivery = Arc::new(Delivery {
-            conversation: id,
-            sequence: record.sequence,
-            frame: SharedFrame::new(Event::of(record)),
-            leaves: audience.leaves,
-        });
-        let joins: Vec<_> = audience.joins.into_iter().map(|user| (user, self.directory.shards_of(user))).collect();
+        self.say_row(id, row, Vec::new(), out);
+    }
+
+    fn say_row(&mut self, id: ConversationId, row: Vec<Arc<Delivery>>, joins: Vec<UserId>, out: &mut Vec<HomeOutput>) {
+        let mut row = row.into_iter();
+        let (Some(first), Some(conversation)) = (row.next(), self.conversations.get_mut(&id)) else { return };
+        let joins: Vec<_> = joins.into_iter().map(|user| (user, self.directory.shards_of(user))).collect();
         for shard in joins.iter().flat_map(|(_, shards)| shards) {
             conversation.follow(*shard);
         }
         let mut shards: Vec<u8> = conversation.edges().collect();
         // A leaver's socket that reads the log is no follower yet, and must hear of it all the same (MEMBERS-ONLY).
-        shards.extend(delivery.leaves.iter().flat_map(|user| self.directory.shards_of(*user)));
+        shards.extend(first.leaves.iter().flat_map(|user| self.directory.shards_of(*user)));
+        if shards.is_empty() {
+            return;
+        }
         shards.sort_unstable();
         shards.dedup();
+        let run = Run::new(first, row.collect());
         for shard in shards {
             let here = joins.iter().filter(|(_, shards)| shards.contains(&shard)).map(|(user, _)| *user);
-            let input = EdgeInput::Deliver { delivery: Arc::clone(&delivery), joins: here.collect() };
+            let input = EdgeInput::Deliver { run: Arc::clone(&run), joins: here.collect() };
             out.push(HomeOutput::ToEdge { shard, input });
         }
-        if let RecordBody::Recalled(recalled) = &record.body {
-            self.ring.erase(id, recalled.target);
-        }
-        self.ring.push(delivery, record.body.payload_bytes());
     }
 
     /// Tells other nodes of records that are in the log.

@@ -14,6 +14,7 @@ use crate::message::{Answer, Class, EdgeInput, ReplyTo, Subscribe, Subscribed, W
 
 /// One conversation at home.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Conversation {
     /// The fold over the log, with the append in flight folded in; `None` until loaded.
     pub(crate) state: Option<ConversationState>,
@@ -46,6 +47,8 @@ pub(crate) struct Conversation {
     /// Read marks that were moved while it was here.
     pub(crate) marks: HashMap<UserId, Sequence>,
     pub(crate) touched: bool,
+    /// It is on its home's list of those to go on with.
+    pub(crate) is_due: bool,
 }
 
 /// What waits for its turn.

@@ -7,7 +7,7 @@ use hubbub_protocol::frame::server::ServerFrame;
 use super::Local;
 use crate::connection::Connection;
 use crate::frame::SharedFrame;
-use crate::message::{Class, Delivery, HomeInput, OpenCount};
+use crate::message::{Class, Delivery, HomeInput, OpenCount, Run};
 use crate::shard::edge::{EdgeSink, Replay};
 
 /// The way out.
@@ -16,6 +16,10 @@ pub(super) struct Sink<'a> {
 }
 
 impl Sink<'_> {
+    pub(super) fn answer(&self, slot: u32, frame: Option<&ServerFrame>) {
+        self.with(slot, |connection| connection.answer(frame));
+    }
+
     fn with(&self, slot: u32, say: impl FnOnce(&Connection)) {
         if let Some((connection, _)) = self.local.seats.borrow().get(slot as usize).and_then(Option::as_ref) {
             say(connection);
@@ -34,8 +38,15 @@ impl EdgeSink for Sink<'_> {
         });
     }
 
+    fn events(&mut self, slot: u32, run: &Run) {
+        self.with(slot, |connection| {
+            let place = Some((run.first().conversation, run.first().sequence));
+            connection.event(run.bytes(connection.format), place);
+        });
+    }
+
     fn shared(&mut self, slot: u32, frame: &SharedFrame, class: Class) {
-        self.with(slot, |connection| connection.shared(frame.bytes(connection.format), class));
+        self.with(slot, |connection| connection.shared(frame, class));
     }
 
     fn frame(&mut self, slot: u32, frame: ServerFrame) {
@@ -43,7 +54,7 @@ impl EdgeSink for Sink<'_> {
     }
 
     fn reply(&mut self, slot: u32, frame: Option<ServerFrame>, open: OpenCount) {
-        self.with(slot, |connection| connection.answer(frame.as_ref()));
+        self.answer(slot, frame.as_ref());
         drop(open);
     }
 

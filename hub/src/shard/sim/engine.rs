@@ -10,7 +10,7 @@ use hubbub_storage::error::{Reason, StoreError};
 use super::node::Underway;
 use super::world::{Fault, MOMENT, SHARDS, World};
 use crate::frame::SharedFrame;
-use crate::message::{Class, Delivery, EdgeInput, HomeInput, OpenCount, ReplyTo, Subscribe};
+use crate::message::{Class, Delivery, EdgeInput, HomeInput, OpenCount, ReplyTo, Run, Subscribe};
 use crate::shard::edge::{EdgeCore, EdgeSink, Replay};
 use crate::shard::home::{AppendFailure, Done, HomeCore, HomeOutput, HomeWork};
 use crate::shared::home_of;
@@ -27,6 +27,10 @@ pub(super) struct Heard {
 impl EdgeSink for Heard {
     fn event(&mut self, slot: u32, delivery: &Delivery) {
         self.frames.push((slot, delivery.frame.frame().clone()));
+    }
+
+    fn events(&mut self, slot: u32, run: &Run) {
+        run.deliveries().for_each(|delivery| self.event(slot, delivery));
     }
 
     fn shared(&mut self, slot: u32, frame: &SharedFrame, _: Class) {

@@ -332,8 +332,16 @@ impl World {
         next.hash(&mut self.trace);
         match next {
             Waits::Home(node, shard) => {
-                let input = self.nodes[node].to_homes[shard].pop_front().expect("it waits");
-                self.home(node, shard, |home, out| home.input(input, MOMENT, out));
+                // A turn takes one or more, and goes on with all of them together.
+                let count = 1 + self.draw(4);
+                let waiting = &mut self.nodes[node].to_homes[shard];
+                let inputs: Vec<_> = waiting.drain(..count.min(waiting.len())).collect();
+                self.home(node, shard, |home, out| {
+                    for input in inputs {
+                        home.take(input, out);
+                    }
+                    home.go_on(MOMENT, out);
+                });
             }
             Waits::Control(node, shard) => self.control(node, shard),
             Waits::Work(node, shard, work) => self.work(node, shard, work),

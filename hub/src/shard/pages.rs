@@ -1,0 +1,116 @@
+//! Pages of the log that several sockets want at once: read once, and spelt once for each format.
+//!
+//! When a server comes back, everybody who was in a room asks for the same records. Whoever asks for what is being read
+//! already waits for that. A page is wanted up to a head, and the read of one begins only after somebody was told of that
+//! head, so that nobody gets a page from before it (RESUMABLE). Nothing is kept: a page goes with its last reader.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
+use hubbub_protocol::frame::server::Event;
+use hubbub_protocol::record::fitting;
+use hubbub_protocol::{ConversationId, Record, Sequence};
+use hubbub_storage::error::StoreResult;
+
+use crate::frame::SharedFrame;
+use crate::table::Table;
+
+/// Payload bytes of a page: a quarter of an outbox.
+const PAGE_BYTES: usize = 256 * 1024;
+/// Reads that are kept in mind before those that have ended are forgotten.
+const MAX_ENDED: usize = 64;
+
+/// Which page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Wanted {
+    pub(super) conversation: ConversationId,
+    pub(super) after: Sequence,
+    pub(super) head: Sequence,
+    /// How many records are asked for.
+    pub(super) limit: usize,
+}
+
+/// Records right after a cursor, as many as a page has room for: at least one.
+pub(super) type Page = Rc<[(Sequence, SharedFrame)]>;
+
+type Reading = LocalBoxFuture<'static, StoreResult<Page>>;
+
+/// The pages that are being read.
+#[derive(Default)]
+pub(crate) struct Pages(RefCell<Table<Wanted, WeakShared<Reading>>>);
+
+impl Pages {
+    /// The page: from whoever reads it, else by `read`.
+    pub(super) fn get(
+        &self,
+        wanted: Wanted,
+        read: impl Future<Output = StoreResult<Vec<Record>>> + 'static,
+    ) -> Shared<Reading> {
+        let mut under_way = self.0.borrow_mut();
+        // One that has ended may be from before what is asked for was there.
+        let shared = under_way.get(&wanted).and_then(WeakShared::upgrade).filter(|reading| reading.peek().is_none());
+        shared.unwrap_or_else(|| {
+            if under_way.len() >= MAX_ENDED {
+                under_way.retain(|_, reading| reading.upgrade().is_some_and(|reading| reading.peek().is_none()));
+            }
+            let reading = read.map(|records| records.map(page)).boxed_local().shared();
+            under_way.extend(reading.downgrade().map(|weak| (wanted, weak)));
+            reading
+        })
+    }
+}
+
+fn page(mut records: Vec<Record>) -> Page {
+    records.truncate(fitting(&records, PAGE_BYTES));
+    records.iter().map(|record| (record.sequence, SharedFrame::of(Event::of(record)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use hubbub_protocol::member::SenderType;
+    use hubbub_protocol::record::{Author, Recalled};
+    use hubbub_protocol::{RecordBody, Timestamp, UserId};
+
+    use super::*;
+
+    fn record(sequence: u64) -> Record {
+        Record {
+            conversation_id: ConversationId::from_bytes([1; 16]),
+            sequence: Sequence::new(sequence),
+            author: Author { sender_id: UserId::from_bytes([2; 16]), sender_type: SenderType::Human, device_id: None },
+            created_at: Timestamp::default(),
+            client_message_id: None,
+            body: RecordBody::Recalled(Recalled { target: Sequence::new(1) }),
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_want_the_same_page_at_once_have_it_read_once() {
+        let (pages, reads) = (Pages::default(), Rc::new(Cell::new(0)));
+        let conversation = ConversationId::from_bytes([1; 16]);
+        let get = |head: u64| {
+            let reads = Rc::clone(&reads);
+            let wanted = Wanted { conversation, after: Sequence::ZERO, head: Sequence::new(head), limit: 10 };
+            pages.get(wanted, async move {
+                tokio::task::yield_now().await;
+                reads.set(reads.get() + 1);
+                Ok(vec![record(1), record(2)])
+            })
+        };
+        let waiting: Vec<_> = (0..100).map(|_| get(2)).chain([get(3)]).collect();
+        for page in futures_util::future::join_all(waiting).await {
+            assert_eq!(page.unwrap().iter().map(|(sequence, _)| sequence.get()).collect::<Vec<_>>(), [1, 2]);
+        }
+        assert_eq!(reads.get(), 2, "one for each head");
+        let page = get(2).await;
+        assert_eq!((page.is_ok(), reads.get()), (true, 3), "what was read before is not given again");
+        for _ in 0..1000 {
+            drop(get(4));
+        }
+        assert!(pages.0.borrow().len() <= MAX_ENDED + 1, "BOUNDED: nothing is kept of those that nobody waited for");
+    }
+}
