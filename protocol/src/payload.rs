@@ -26,8 +26,12 @@ impl Payload {
         if bulk.len() % 4 != 0 {
             return None;
         }
-        let mut bytes = base64_simd::STANDARD_NO_PAD.decode_to_vec(bulk).ok()?;
-        STANDARD.decode_vec(end, &mut bytes).ok()?;
+        let whole = bulk.len() / 4 * 3;
+        let mut bytes = vec![0; whole + 3];
+        let (front, back) = bytes.split_at_mut(whole);
+        base64_simd::STANDARD_NO_PAD.decode(bulk, base64_simd::Out::from_slice(front)).ok()?;
+        let last = STANDARD.decode_slice(end, back).ok()?;
+        bytes.truncate(whole + last);
         Some(Self::from(bytes))
     }
 
