@@ -71,6 +71,14 @@ impl House {
         Ok(Person { tokens: tokens.map_err(|error| error.message)? })
     }
 
+    /// The same person with a new session.
+    pub(crate) fn log_in_again(&self, person: &mut Person) -> Outcome<()> {
+        let device = Device { id: None, name: String::new() };
+        let tokens = self.runtime.block_on(self.logins.open(person.tokens.caller.user_id, device));
+        person.tokens = tokens.map_err(|error| error.message)?;
+        Ok(())
+    }
+
     /// A new group of these people; the first is its owner.
     pub(crate) fn room(&self, people: &[&Person]) -> Outcome<ConversationId> {
         let id = ConversationId::generate();

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench -p hubbub-hub --bench cost -- ack     [--sockets 64] [--depth 8] [--rounds 1000]
 //! cargo bench -p hubbub-hub --bench cost -- deliver [--sockets 1000] [--depth 1] [--rounds 100] [--laps 7]
-//! cargo bench -p hubbub-hub --bench cost -- connect [--sockets 200] [--rounds 10]
+//! cargo bench -p hubbub-hub --bench cost -- connect [--sockets 200] [--rounds 10] [--fresh]
 //! cargo bench -p hubbub-hub --bench cost -- idle    [--sockets 9000]
 //! ```
 //!
@@ -35,6 +35,7 @@ struct Options {
     depth: usize,
     rounds: usize,
     laps: usize,
+    fresh: bool,
 }
 
 fn main() -> Outcome<()> {
@@ -57,13 +58,14 @@ fn options() -> Outcome<Options> {
         "idle" => (9000, 1, 1),
         _ => (64, 8, 1000),
     };
-    let mut options = Options { what, sockets, depth, rounds, laps: 7 };
+    let mut options = Options { what, sockets, depth, rounds, laps: 7, fresh: false };
     while let Some(name) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{name} wants a value"));
         match name.as_str() {
             "--sockets" => options.sockets = value()?.parse()?,
             "--depth" => options.depth = value()?.parse()?,
             "--rounds" => options.rounds = value()?.parse()?,
+            "--fresh" => options.fresh = true,
             "--laps" => options.laps = value()?.parse()?,
             other => return Err(format!("there is no option {other}").into()),
         }
@@ -129,14 +131,17 @@ fn deliver(options: &Options) -> Outcome<()> {
     Ok(())
 }
 
-/// People come, are let in and go.
+/// People come, are let in and go: with the token they had, or each time with a fresh one.
 fn connect(options: &Options) -> Outcome<()> {
     let house = House::open()?;
-    let people = (0..options.sockets).map(|_| house.person()).collect::<Outcome<Vec<_>>>()?;
+    let mut people = (0..options.sockets).map(|_| house.person()).collect::<Outcome<Vec<_>>>()?;
     for person in &people {
         house.room(&[person])?;
     }
-    let round = || -> Outcome<()> {
+    let mut round = || -> Outcome<()> {
+        if options.fresh {
+            people.iter_mut().try_for_each(|person| house.log_in_again(person))?;
+        }
         let mut all = Vec::new();
         for person in &people {
             let mut client = Client::begin(&house, person)?;
