@@ -36,7 +36,12 @@ server.on("connection", (socket) => {
   socket.on("error", () => {});
   socket.on("close", () => socket.rooms.forEach((members) => members.delete(socket)));
   socket.on("message", (bytes) => {
-    const frame = JSON.parse(bytes.toString());
+    let frame;
+    try {
+      frame = JSON.parse(bytes.toString());
+    } catch {
+      return socket.close(1007);
+    }
     if (frame.do === "send") return send(frame, socket);
     join(socket, frame.room);
     socket.send('{"is":"joined"}');

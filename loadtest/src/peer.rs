@@ -124,7 +124,7 @@ fn begin(args: &Args) -> anyhow::Result<Comparison> {
         idle: args.idle,
         people: args.people,
         cores: None,
-        disk: round::file_system(&args.folder),
+        disk: if args.start { round::file_system(&args.folder) } else { "the disks of those who ran".to_owned() },
     };
     let Some(file) = args.report.as_ref().filter(|file| args.add && file.exists()) else {
         return Ok(Comparison { conditions, versions: Vec::new(), samples: Vec::new() });
