@@ -10,6 +10,7 @@ pub mod socket;
 pub mod stamp;
 
 mod conversations;
+mod error;
 pub(crate) mod knock;
 mod link;
 mod options;
@@ -28,50 +29,12 @@ use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, Sequence};
 
 use self::conversations::Conversations;
 pub use self::conversations::Step;
+pub use self::error::ClientError;
 use self::link::Link;
 pub use self::options::{Following, Options};
 use self::sends::Sends;
 use self::socket::Ending;
 pub use self::wire::{Change, Seen};
-
-/// Why something could not be had from the server.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// What should be a server's URL is none.
-    #[error("{url}: {problem}")]
-    BadUrl {
-        /// The URL.
-        url: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The connection could not be made, or broke.
-    #[error("the connection was lost: {0}")]
-    Lost(String),
-    /// The same, as the kernel tells it.
-    #[error("the connection was lost: {0}")]
-    Io(#[from] std::io::Error),
-    /// REST refused it.
-    #[error("refused with {status} {}: {}", error.code, error.message)]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// Why.
-        error: ErrorBody,
-    },
-    /// The upgrade to a WebSocket was answered with this status.
-    #[error("the upgrade was answered with status {0}")]
-    UpgradeRefused(u16),
-    /// `auth.error`, with its reason.
-    #[error("the login was refused: {0}")]
-    LoginRefused(String),
-    /// The socket was closed where an answer was due.
-    #[error("the socket was closed with {:?}: {}", .0.code, .0.reason)]
-    Ended(Ending),
-    /// An answer that this client cannot read.
-    #[error("not readable: {0}")]
-    Unreadable(String),
-}
 
 /// What happened to a client, in the order in which it did.
 #[derive(Debug, Clone, PartialEq)]
@@ -335,7 +298,9 @@ impl Client {
     fn heard(&mut self, glance: wire::Glance) {
         match glance {
             wire::Glance::Event(seen) => {
-                if let Some((slot, step, via)) = self.conversations.heard(seen.conversation_id, seen.sequence) {
+                if self.link.following() == Following::Nothing {
+                    self.conversations.ignore(seen.conversation_id);
+                } else if let Some((slot, step, via)) = self.conversations.heard(seen.conversation_id, seen.sequence) {
                     self.ready.push_back(Happening::Heard { slot, seen, step, via });
                 }
             }
@@ -354,7 +319,9 @@ impl Client {
         match frame {
             ServerFrame::Live(live) => {
                 self.link.one_live();
-                if let Some((slot, held)) = self.conversations.live(&live) {
+                if self.link.following() == Following::Nothing {
+                    self.conversations.ignore(live.conversation_id);
+                } else if let Some((slot, held)) = self.conversations.live(&live) {
                     self.ready.push_back(Happening::Live { slot, sequence: live.seq, held });
                 }
             }

@@ -121,6 +121,16 @@ impl Conversations {
         }
     }
 
+    /// Something came of a conversation that is not to be listened to, such as one that another socket of the same person
+    /// writes to: it is unsubscribed, once a connection.
+    pub(crate) fn ignore(&mut self, id: ConversationId) {
+        let slot = self.slot(id);
+        if let Some(held) = self.held.get_mut(slot).filter(|held| held.phase != Phase::Ignored) {
+            held.phase = Phase::Ignored;
+            self.commands.push_back(Unsubscribe { id: None, conversation_id: id }.into());
+        }
+    }
+
     pub(crate) fn next_command(&mut self) -> Option<ClientFrame> {
         self.commands.pop_front()
     }

@@ -13,6 +13,9 @@ use serde::{Deserialize, Deserializer};
 
 use super::stamp::{self, Stamp};
 
+/// Digits of the largest number, and the quote after them.
+const MAX_DIGITS: usize = 21;
+
 /// A frame as a client needs it.
 pub(crate) enum Glance {
     /// An event of a conversation.
@@ -154,6 +157,9 @@ impl<'de> Visitor<'de> for BorrowedBytes {
 
 /// Reads a frame. `scratch` is where base64 is taken apart; it is kept between calls.
 pub(crate) fn read(bytes: &[u8], format: Format, scratch: &mut Vec<u8>) -> Result<Glance, DecodeError> {
+    if let Some(ack) = plain_ack(bytes) {
+        return Ok(ack);
+    }
     let lean: Option<Lean<'_>> = match format {
         Format::Json => serde_json::from_slice(bytes).ok(),
         Format::MessagePack => rmp_serde::from_slice(bytes).ok(),
@@ -164,6 +170,20 @@ pub(crate) fn read(bytes: &[u8], format: Format, scratch: &mut Vec<u8>) -> Resul
     let frame = codec::decode_server(bytes, format)?;
     let event = frame.clone().into_event();
     Ok(event.map_or_else(|| Glance::Other(Box::new(frame)), |event| Glance::Event(Seen::of(&event))))
+}
+
+/// An ack in JSON as it is commonly written, by its two ends; `None` for all else, which is read by its fields.
+fn plain_ack(bytes: &[u8]) -> Option<Glance> {
+    let rest = bytes.strip_prefix(b"{\"type\":\"message.ack\",\"id\":\"")?;
+    let end = rest.iter().take(MAX_DIGITS).position(|byte| *byte == b'"')?;
+    let rest = rest.strip_suffix(b"}")?;
+    let start = rest.iter().rposition(|byte| !byte.is_ascii_digit())? + 1;
+    rest.get(..start)?.strip_suffix(b"\"conversation_seq\":")?;
+    Some(Glance::Ack { command: number(rest.get(..end)?)?, sequence: Sequence::new(number(rest.get(start..)?)?) })
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// The frames that come by the hundred thousand; `None` for the others and whatever is odd.
@@ -261,6 +281,8 @@ mod tests {
         for format in Format::ALL {
             let Some(Glance::Ack { command: 17, sequence }) = glance(&ack, format) else { panic!("not an ack") };
             assert_eq!(sequence, PLACE.sequence);
+            let unnumbered = MessageAck { id: Some("x".to_owned()), ..ack.clone() };
+            assert!(matches!(glance(&unnumbered, format), Some(Glance::Other(_))), "no command of ours");
             let Some(Glance::Event(seen)) = glance(&removed, format) else { panic!("not an event") };
             assert_eq!((seen.sequence, seen.client_message_id), (PLACE.sequence, None));
             assert_eq!(seen.change, Some(Change::Left(removed.user_id)));

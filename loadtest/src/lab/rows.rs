@@ -188,9 +188,9 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "typing_storm",
-        "1,000 sockets type in a room of 1,000",
+        "1,000 people type in a room of 1,000",
         Store::Sqlite,
-        &["typing_storm", "--people", "200", "--seconds", "24"],
+        &["typing_storm", "--seconds", "24"],
         &[figure("p99 of messages moves", "/extra/p99_moved_percent", AS_IS, "%", Budget::AtMost(20.0))],
     ),
     Row {
