@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! cargo bench -p hubbub-storage --all-features --bench embedded -- [--group 64] [--conversations 100000] [--payload 300]
-//!                                                       [--seconds 3] [--rounds 7] [--dir DIR] [--segment BYTES]
+//!                                                       [--at-once 1|2] [--seconds 3] [--rounds 7] [--dir DIR] [--segment BYTES]
 //! ```
 //!
-//! A round hands groups over, two at a time so that one forms while the other is synced, for some seconds; then waits
+//! A round hands groups over for some seconds, two at a time so that one forms while the other is synced (a commit's time is
+//! then that of both; with one at a time it is its own); then waits
 //! until all of it is in `log.db`. CPU (the senders' included) and bytes written are counted to that end, and so is
 //! "sustained". The floor appends the same bytes to a file of its own with an `fdatasync` for each group. Then the same
 //! with one message at a time. At the end the store is closed and opened again, with all that is in it.
@@ -14,7 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::error::Error;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,7 @@ struct Options {
     group: usize,
     conversations: usize,
     payload: usize,
+    at_once: usize,
     seconds: f64,
     rounds: usize,
     segment: Option<usize>,
@@ -52,6 +54,7 @@ fn options() -> Outcome<Options> {
         group: take("--group", "64").parse()?,
         conversations: take("--conversations", "100000").parse()?,
         payload: take("--payload", "300").parse()?,
+        at_once: take("--at-once", "2").parse()?,
         seconds: take("--seconds", "3").parse()?,
         rounds: take("--rounds", "7").parse()?,
         segment: given.remove("--segment").map(|bytes| bytes.parse()).transpose()?,
@@ -100,7 +103,7 @@ fn main() -> Outcome<()> {
     let (mut rounds, mut singles, mut floors, mut single_floors) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for number in 0..=options.rounds {
         let group = options.group;
-        let round = runtime.block_on(crowd.round(&store, &config.dir, group, 2, seconds))?;
+        let round = runtime.block_on(crowd.round(&store, &config.dir, group, options.at_once, seconds))?;
         let floor = floor(&dir, group * (options.payload + AROUND), seconds / 3)?;
         let single = runtime.block_on(crowd.round(&store, &config.dir, 1, 1, seconds / 3))?;
         let single_floor = self::floor(&dir, options.payload + AROUND, seconds / 3)?;
@@ -127,9 +130,9 @@ fn main() -> Outcome<()> {
 }
 
 fn report(options: &Options, rounds: &mut [Round], floors: &mut [Vec<Duration>]) {
-    let Options { group, conversations, payload, .. } = options;
+    let Options { group, conversations, payload, at_once, .. } = options;
     println!(
-        "groups of {group}, {conversations} conversations, {payload} B; median [least .. most] of {} rounds",
+        "groups of {group}, {at_once} at once, {conversations} conversations, {payload} B; median [least .. most] of {} rounds",
         rounds.len()
     );
     let each =
@@ -269,14 +272,21 @@ fn wait_until_applied(dir: &Path) -> Outcome<()> {
         for entry in std::fs::read_dir(dir)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with("journal-") {
-                bytes += entry.metadata().map_or(0, |found| found.len());
+                bytes += used(&entry.path()).unwrap_or_default();
             }
         }
-        if bytes < 100 {
+        if bytes == 0 {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Whether a segment has a frame after its header: at its first byte.
+fn used(path: &Path) -> std::io::Result<u64> {
+    let mut bytes = [0; 40];
+    let read = File::open(path)?.read(&mut bytes)?;
+    Ok(u64::from(bytes[..read].get(36..).is_some_and(|frame| frame.iter().any(|byte| *byte != 0))))
 }
 
 fn floor(dir: &Path, bytes: usize, time: Duration) -> Outcome<Vec<Duration>> {

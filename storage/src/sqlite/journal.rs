@@ -86,13 +86,13 @@ pub(super) struct Start {
 /// Makes a new segment, and starts the thread that applies: first of all what the last process left.
 pub(super) fn start(start: Start) -> std::io::Result<(JournalWriter, Arc<Pending>, JoinHandle<()>)> {
     let Start { connection, asking, found, segment_bytes, life, folder } = start;
-    let segment = Segment::create(folder.dir(), found.next_number, found.last_length)?;
+    let segment = Segment::create(folder.dir(), found.next_number, found.last_length, false)?;
     folder.sync()?;
     folder.expect_journal()?;
     let left: Vec<_> = found.parts.into_iter().map(Arc::new).collect();
     let pending = Arc::new(Pending::new(left.clone(), segment.begin_part()));
     let (sealed, waiting) = sync_channel(WAITING);
-    let applier = Applier::new(connection, waiting, Arc::clone(&pending), life, Arc::clone(&folder));
+    let applier = Applier::new(connection, waiting, Arc::clone(&pending), life, Arc::clone(&folder), segment_bytes);
     let thread = std::thread::Builder::new().name("store-log-applier".to_owned()).spawn(move || applier.run(left))?;
     let writer = JournalWriter::new(Arc::clone(&pending), asking, segment, sealed, folder, segment_bytes);
     Ok((writer, pending, thread))
@@ -101,11 +101,11 @@ pub(super) fn start(start: Start) -> std::io::Result<(JournalWriter, Arc<Pending
 /// Removes the last segment of a store that was closed, which holds nothing.
 pub(super) fn tidy(dir: &Path) -> std::io::Result<()> {
     for (_, path) in segment::list(dir)? {
-        if std::fs::metadata(&path)?.len() <= frame::HEADER_BYTES as u64 {
+        if segment::is_empty(&path)? {
             std::fs::remove_file(&path)?;
         }
     }
-    Ok(())
+    segment::remove_spare(dir)
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub(super) struct Applier {
     pending: Arc<Pending>,
     life: Arc<Life>,
     folder: Arc<Folder>,
+    segment_bytes: usize,
 }
 
 impl Applier {
@@ -43,8 +44,9 @@ impl Applier {
         pending: Arc<Pending>,
         life: Arc<Life>,
         folder: Arc<Folder>,
+        segment_bytes: usize,
     ) -> Self {
-        Self { connection, waiting, pending, life, folder }
+        Self { connection, waiting, pending, life, folder, segment_bytes }
     }
 
     /// Applies what the last process left, then what comes, until the writer has ended and nothing is left.
@@ -91,7 +93,18 @@ impl Applier {
         self.folder.sync().map_err(writing(JOURNAL))?;
         reached(Step::Forget).map_err(writing(JOURNAL))?;
         self.pending.forget(part.number());
-        self.connection.fold_if_large()
+        self.connection.fold_if_large()?;
+        self.make_spare(part.length()).map_err(writing(JOURNAL))
+    }
+
+    /// Where segments come that are full, the next one's file is made ahead.
+    fn make_spare(&self, length: usize) -> std::io::Result<()> {
+        if length < self.segment_bytes || self.pending.has_spare() {
+            return Ok(());
+        }
+        segment::make_spare(self.folder.dir(), self.segment_bytes)?;
+        self.pending.put_spare();
+        Ok(())
     }
 }
 

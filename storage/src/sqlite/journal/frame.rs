@@ -6,7 +6,7 @@
 //! row      kind 1 | conversation 16 | sequence 8 | length 4 | record
 //! ```
 //!
-//! Numbers are big-endian. A frame's checksum is over the salt, its place in the file, its length and its rows: a frame
+//! After the last frame there may be zeros, where the file was made ahead of its use. Numbers are big-endian. A frame's checksum is over the salt, its place in the file, its length and its rows: a frame
 //! of another segment, or at another place, is none. The salt is drawn anew for each segment, so that nothing a sender
 //! can put into a message looks like a frame. A record's bytes are those that stand in `log.db`, with a checksum of
 //! their own.
@@ -173,8 +173,8 @@ fn checksum(salt: [u8; 8], offset: u64, rows: &[u8]) -> u32 {
 /// How reading a segment's frames ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// With the last byte.
-    Whole,
+    /// At this byte, with nothing after it but the zeros that the file was made with.
+    Whole(usize),
     /// At this byte a frame is not whole, and no whole one comes after it.
     Torn(usize),
     /// At this byte a frame is not whole, though a whole one comes after it.
@@ -192,11 +192,14 @@ pub(super) fn read(bytes: &[u8], salt: [u8; 8], mut row: impl FnMut(RowAt)) -> E
         }
         offset = start + rows.len();
     }
-    End::Whole
+    End::Whole(offset)
 }
 
 /// A group is written after the one before was synced: a whole frame further on means that this one was whole once.
 fn without_frame(bytes: &[u8], salt: [u8; 8], offset: usize) -> End {
+    if bytes[offset..].iter().all(|byte| *byte == 0) {
+        return End::Whole(offset);
+    }
     let later = (offset + 1..bytes.len()).any(|later| frame_at(bytes, salt, later).is_some());
     if later { End::Damaged(offset) } else { End::Torn(offset) }
 }

@@ -69,7 +69,7 @@ impl Part {
             };
             part.index(row, act);
         }
-        if let End::Torn(at) = end {
+        if let End::Whole(at) | End::Torn(at) = end {
             part.bytes.truncate(at);
         }
         (part, end)
@@ -108,7 +108,7 @@ impl Part {
         self.header.number
     }
 
-    /// Bytes, as many as its segment has.
+    /// Bytes, as many as its segment has up to its last frame's end.
     pub(in crate::sqlite) fn length(&self) -> usize {
         self.bytes.len()
     }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range as Bytes;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hubbub_protocol::{ConversationId, Sequence};
@@ -16,6 +17,8 @@ use crate::log::Range;
 /// The parts.
 pub(in crate::sqlite) struct Pending {
     parts: RwLock<Parts>,
+    /// Whether there is a file made ahead for the next segment.
+    spare: AtomicBool,
 }
 
 struct Parts {
@@ -37,7 +40,7 @@ impl Parts {
 
 impl Pending {
     pub(super) fn new(sealed: Vec<Arc<Part>>, growing: Part) -> Self {
-        Self { parts: RwLock::new(Parts { sealed: sealed.into(), growing, applied: 0 }) }
+        Self { parts: RwLock::new(Parts { sealed: sealed.into(), growing, applied: 0 }), spare: AtomicBool::new(false) }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Parts> {
@@ -85,6 +88,20 @@ impl Pending {
         };
         // Its memory is given back without the lock.
         drop(forgotten);
+    }
+
+    /// The applier has made a file for the next segment.
+    pub(super) fn put_spare(&self) {
+        self.spare.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_spare(&self) -> bool {
+        self.spare.load(Ordering::Acquire)
+    }
+
+    /// The writer has taken it, and given it another name: only now may the next one be made.
+    pub(super) fn took_spare(&self) {
+        self.spare.store(false, Ordering::Release);
     }
 
     /// The head of a conversation that has records here.

@@ -89,7 +89,7 @@ fn hole(missing: u64, found: u64, applied: u64) -> OpenError {
 impl Found {
     fn take(&mut self, number: u64, path: PathBuf, last: bool) -> Result<(), OpenError> {
         let bytes = std::fs::read(&path).map_err(io_at(&path))?;
-        let length = bytes.len() as u64;
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
         let Some(header) = Header::decode(&bytes).filter(|header| header.number == number) else {
             // It was just being made: the first frame comes after the header is synced.
             if last && bytes.len() <= HEADER_BYTES {
@@ -108,9 +108,9 @@ impl Found {
         }
         let (part, end) = Part::read(header, bytes);
         match end {
-            End::Whole => {}
+            End::Whole(_) => {}
             End::Torn(at) if last => {
-                self.torn_bytes = length - at as u64;
+                self.torn_bytes = used.saturating_sub(at as u64);
                 self.cut = Some((path, at as u64));
             }
             End::Torn(at) | End::Damaged(at) => {
@@ -124,13 +124,14 @@ impl Found {
     }
 
     /// Cuts the torn tail off, and removes what is not needed any more.
-    pub(in crate::sqlite) fn mend(&self) -> Result<(), OpenError> {
+    pub(in crate::sqlite) fn mend(&self, dir: &Path) -> Result<(), OpenError> {
         if let Some((path, length)) = &self.cut {
             let file = File::options().write(true).open(path).map_err(io_at(path))?;
             file.set_len(*length).and_then(|()| file.sync_all()).map_err(io_at(path))?;
             let (path, torn_bytes) = (path.display(), self.torn_bytes);
             tracing::warn!(%path, at = length, torn_bytes, "the journal ended in a torn group, which nobody was told of; it was cut off");
         }
+        segment::remove_spare(dir).map_err(io_at(dir))?;
         for path in &self.superfluous {
             std::fs::remove_file(path).map_err(io_at(path))?;
         }

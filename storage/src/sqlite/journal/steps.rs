@@ -27,6 +27,8 @@ pub(super) enum Step {
     NameRemoval,
     /// It is gone.
     Forget,
+    /// A file is about to be made for the next but one.
+    Spare,
 }
 
 /// A step is reached.

@@ -117,8 +117,13 @@ impl JournalWriter {
     /// A new segment is there before the old one is given away, so that there is always one.
     fn seal(&mut self) -> StoreResult<()> {
         let folder = &self.folder;
-        let next = Segment::create(folder.dir(), self.segment.number() + 1, self.segment.length());
-        let next = next.and_then(|next| folder.sync().map(|()| next)).map_err(writing(JOURNAL))?;
+        let spare = self.pending.has_spare();
+        let next = Segment::create(folder.dir(), self.segment.number() + 1, self.segment.length(), spare)
+            .and_then(|next| folder.sync().map(|()| next))
+            .map_err(writing(JOURNAL))?;
+        if spare {
+            self.pending.took_spare();
+        }
         reached(Step::Seal).map_err(writing(JOURNAL))?;
         let sealed = self.pending.seal(next.begin_part());
         self.segment = next;

@@ -166,7 +166,9 @@ fn check(dir: &Path, plan: &str) {
     drop(store);
     let summary = sqlite::verify(&config(dir).dir).unwrap_or_else(|error| panic!("{plan}: {}", told(&error)));
     assert_eq!((summary.log_records, summary.journal_records), (APPENDS, 0), "{plan}");
-    assert_eq!(segment::list(&config(dir).dir).unwrap(), [], "{plan}: a closed store has no journal");
+    let names = std::fs::read_dir(config(dir).dir).unwrap().map(|entry| entry.unwrap().file_name());
+    let journal: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with("journal")).collect();
+    assert!(journal.is_empty(), "{plan}: a closed store has no journal, but {journal:?}");
 }
 
 fn told(error: &VerifyError) -> String {
@@ -228,9 +230,11 @@ fn a_second_end_at_any_step_while_the_first_is_being_recovered_from_loses_nothin
 #[test]
 fn a_write_or_sync_that_fails_at_any_step_stops_the_store_and_loses_nothing_that_was_acked() {
     let writing = ["Write", "Sync", "Publish", "Create", "NameSegment", "Seal"];
-    let applying = ["Apply", "ApplyHalf", "Commit", "Remove", "NameRemoval", "Forget"];
+    let applying = ["Apply", "ApplyHalf", "Commit", "Remove", "NameRemoval", "Forget", "Spare"];
     for step in writing.into_iter().chain(applying) {
-        for at in [1, 2, 4] {
+        // How many files are made ahead depends on who is faster.
+        let times: &[usize] = if step == "Spare" { &[1] } else { &[1, 2, 4] };
+        for at in times {
             let dir = tempdir();
             let plan = format!("fail {step} {at}");
             assert!(child(dir.path(), &plan), "{plan}: it does not crash");

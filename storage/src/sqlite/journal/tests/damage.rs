@@ -18,7 +18,7 @@ const FRAMES: u64 = 4;
 
 /// A segment with some frames of one record each; where each frame ends.
 fn write(dir: &Path, number: u64, before: u64, first: u64) -> Vec<usize> {
-    let mut segment = Segment::create(dir, number, before).unwrap();
+    let mut segment = Segment::create(dir, number, before, false).unwrap();
     let mut frame = Frame::default();
     (0..FRAMES)
         .map(|next| {
@@ -63,7 +63,7 @@ fn every_prefix_of_the_last_segment_gives_its_whole_groups_whatever_comes_after_
             }
             let found = look(dir.path(), 0, true).unwrap();
             assert_eq!(found.records(), whole, "cut to {length}, then {} bytes", tail.len());
-            found.mend().unwrap();
+            found.mend(dir.path()).unwrap();
             let again = look(dir.path(), 0, true).unwrap();
             assert_eq!((again.records(), again.torn_bytes), (whole, 0), "{length}: the torn tail stays");
         }
@@ -102,13 +102,17 @@ fn a_middle_segment_that_is_flipped_cut_or_longer_refuses_the_start_and_names_th
         let told = refusal(look(dir.path(), 0, true));
         assert!(told.starts_with("journal-0000000001, byte "), "{byte}: {told}");
         // Also where the cut is between two groups.
-        std::fs::write(&path, &bytes[..byte]).unwrap();
-        let told = refusal(look(dir.path(), 0, true));
-        assert!(told.starts_with("journal-0000000001, byte "), "cut to {byte}: {told}");
+        for zeros in [0, 64] {
+            std::fs::write(&path, [&bytes[..byte], &vec![0; zeros]].concat()).unwrap();
+            let told = refusal(look(dir.path(), 0, true));
+            assert!(told.starts_with("journal-0000000001, byte "), "cut to {byte}: {told}");
+        }
     }
     std::fs::write(&path, &bytes[..ends[1]]).unwrap();
     assert!(refusal(look(dir.path(), 0, true)).contains("bytes long"));
     std::fs::write(&path, [&bytes[..], &[0; 9]].concat()).unwrap();
+    assert_eq!(look(dir.path(), 0, true).unwrap().records(), 2 * FRAMES, "it was made longer than it was needed");
+    std::fs::write(&path, [&bytes[..], &[1; 9]].concat()).unwrap();
     assert!(refusal(look(dir.path(), 0, true)).contains(&format!("byte {}: ", bytes.len())));
 }
 
