@@ -332,7 +332,7 @@ impl Connection {
         self.transport.hear_out().await;
     }
 
-    /// Says the end of the session, where there is one, to a client that ended the talk itself.
+    /// Says the end of the session, where there is one and it is not said yet.
     pub(crate) fn say_end(&self) {
         // A client that is gone needs no word.
         drop(self.transport.try_end());

@@ -255,12 +255,11 @@ pub(crate) async fn say_goodbye(connection: &Rc<Connection>, socket: &mut Socket
         if connection.closing().is_some() {
             // Closing over unread bytes resets the connection, and the close frame might be lost with it.
             connection.hear_out().await;
-        } else {
-            connection.say_end();
         }
     };
     // Late or not: the socket ends here.
     let _late = tokio::time::timeout(connection.linger(), parting).await;
+    connection.say_end();
 }
 
 /// Ready when the client has said its last and what waited for it is sent.

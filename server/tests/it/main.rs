@@ -25,6 +25,8 @@ mod slow_reader;
 mod start;
 mod stop;
 mod support;
+mod tls;
+mod tls_cost;
 mod two_formats;
 mod verify;
 mod wire;

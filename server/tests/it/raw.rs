@@ -7,7 +7,7 @@ use hubbub_loadtest::client::http::Target;
 use hubbub_protocol::codec::{self, Format};
 use hubbub_protocol::frame::client::{Auth, ClientFrame};
 use hubbub_protocol::frame::server::ServerFrame;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
@@ -74,8 +74,8 @@ impl RawFrame {
 }
 
 /// The socket.
-pub(crate) struct Raw {
-    stream: TcpStream,
+pub(crate) struct Raw<S = TcpStream> {
+    stream: S,
     read: Vec<u8>,
     format: Format,
 }
@@ -83,23 +83,12 @@ pub(crate) struct Raw {
 impl Raw {
     /// A connection, on which nothing was said yet.
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.expect("accepted"), read: Vec::new(), format: Format::Json }
+        Self::over(TcpStream::connect(address).await.expect("accepted"))
     }
 
     /// The same with a receive buffer of this many bytes.
     pub(crate) async fn connect_narrow(address: SocketAddr, receive_buffer: u32) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(receive_buffer).unwrap();
-        let stream = socket.connect(address).await.expect("accepted");
-        Self { stream, read: Vec::new(), format: Format::Json }
-    }
-
-    /// Upgrades; panics unless that is taken.
-    pub(crate) async fn upgrade(mut self, format: Format) -> Self {
-        self.format = format;
-        let answer = self.ask(&upgrade("/ws", &format!("sec-websocket-protocol: {}\r\n", format.subprotocol()))).await;
-        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
-        self
+        Self::over(narrow(address, receive_buffer).await)
     }
 
     /// A socket that is logged in; what follows `auth.ok` is still to be read.
@@ -112,7 +101,45 @@ impl Raw {
         Self::connect_narrow(target.address, 4_096).await.enter(format, token).await
     }
 
-    async fn enter(self, format: Format, token: &str) -> Self {
+    /// Resets the connection.
+    pub(crate) fn reset(self) {
+        self.stream.set_zero_linger().expect("a connection can be reset");
+    }
+}
+
+/// A connection with a receive buffer of this many bytes.
+pub(crate) async fn narrow(address: SocketAddr, receive_buffer: u32) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(receive_buffer).unwrap();
+    socket.connect(address).await.expect("accepted")
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
+    /// A connection that was made elsewhere.
+    pub(crate) const fn over(stream: S) -> Self {
+        Self { stream, read: Vec::new(), format: Format::Json }
+    }
+
+    /// What it is over.
+    pub(crate) const fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The same, for other use.
+    pub(crate) fn into_stream(self) -> S {
+        self.stream
+    }
+
+    /// Upgrades; panics unless that is taken.
+    pub(crate) async fn upgrade(mut self, format: Format) -> Self {
+        self.format = format;
+        let answer = self.ask(&upgrade("/ws", &format!("sec-websocket-protocol: {}\r\n", format.subprotocol()))).await;
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        self
+    }
+
+    /// Upgrades and logs in.
+    pub(crate) async fn enter(self, format: Format, token: &str) -> Self {
         let mut raw = self.upgrade(format).await;
         raw.write(&auth_frame(format, token)).await;
         match raw.frame().await {
@@ -127,11 +154,6 @@ impl Raw {
         self.write(&masked(opcode(self.format), &bytes)).await;
     }
 
-    /// Resets the connection.
-    pub(crate) fn reset(self) {
-        self.stream.set_zero_linger().expect("a connection can be reset");
-    }
-
     /// Ends its own side of the connection, and leaves the other's unread.
     pub(crate) async fn end_here(&mut self) {
         self.stream.shutdown().await.expect("its side can be ended");
@@ -139,6 +161,7 @@ impl Raw {
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("the socket takes it");
+        self.stream.flush().await.expect("the socket takes it");
     }
 
     /// Writes as long as the other side takes it; whether it took all.
@@ -220,6 +243,18 @@ impl Raw {
     pub(crate) async fn ended(&mut self) {
         while self.fill().await {
             self.read.clear();
+        }
+    }
+
+    /// The same; whether the other side said that it ends it.
+    pub(crate) async fn ended_in_form(&mut self) -> bool {
+        loop {
+            self.read.clear();
+            match timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await.expect("something comes") {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use hubbub_protocol::codec::Format;
 use hubbub_protocol::frame::server::ServerFrame;
 use hubbub_server::config::{
     ClusterSection, Config, CookieSecure, CqlSection, KeySource, KeysSection, RedisSection, RestSection, Secret,
-    Setting, Sources, StopSection,
+    Setting, Sources, StopSection, TlsSection,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -27,7 +27,7 @@ async fn answered(host: &Host, status: &str) -> Raw {
 }
 
 #[test]
-fn every_setting_of_the_hub_of_rest_and_of_the_stop_reaches_its_own_field() {
+fn every_setting_of_the_hub_of_rest_of_tls_and_of_the_stop_reaches_its_own_field() {
     let given = [
         ("allowed_origins", "https://a.example"),
         ("hub.shards", "3"),
@@ -51,6 +51,9 @@ fn every_setting_of_the_hub_of_rest_and_of_the_stop_reaches_its_own_field() {
         ("rest.cookie_secure", "always"),
         ("stop.drain_ms", "1016"),
         ("stop.grace_ms", "1017"),
+        ("tls.certificate_file", "c"),
+        ("tls.key_file", "k"),
+        ("tls.allow_plain", "true"),
     ];
     let sources = given.iter().fold(Sources::default(), |sources, (key, value)| sources.flag("--set", key, *value));
     let (config, settings) = Config::load(sources).unwrap();
@@ -80,7 +83,8 @@ fn every_setting_of_the_hub_of_rest_and_of_the_stop_reaches_its_own_field() {
         cookie_secure: CookieSecure::Always,
     };
     let stop = StopSection { drain: Duration::from_millis(1_016), grace: Duration::from_millis(1_017) };
-    assert_eq!((config.hub, config.rest, config.stop), (hub, rest, stop));
+    let tls = TlsSection { certificate_file: Some("c".into()), key_file: Some("k".into()), allow_plain: true };
+    assert_eq!((config.hub, config.rest, config.stop, config.tls), (hub, rest, stop, tls));
     assert_all_held(&settings, &given, &["cluster", "cql", "keys", "log", "redis"]);
 }
 
@@ -134,7 +138,7 @@ fn every_setting_of_a_cluster_reaches_its_own_field() {
         wait: Duration::from_millis(1_002),
     };
     assert_eq!((config.cql, config.redis, config.cluster, config.keys), (cql, redis, cluster, keys));
-    assert_all_held(&settings, &given, &["hub", "log", "rest", "stop"]);
+    assert_all_held(&settings, &given, &["hub", "log", "rest", "stop", "tls"]);
 }
 
 #[tokio::test]

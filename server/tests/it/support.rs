@@ -129,7 +129,10 @@ impl Running {
 
     /// Where it listens, as `address:port`.
     pub(crate) fn address(&self) -> &str {
-        let url = self.ready_line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
+        let url = self
+            .ready_line
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("http://").or_else(|| word.strip_prefix("https://")));
         url.expect("the ready line has a URL")
     }
 
