@@ -131,6 +131,10 @@ impl Outbox {
         }
         let mut bytes = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
         write(&mut bytes);
+        if bytes.len() > MAX_JOINED {
+            // A page of history waits long, and was written into what doubled as it grew.
+            bytes.shrink_to_fit();
+        }
         if self.bytes + bytes.len() > self.max_bytes && self.first.is_some() {
             return Err(Full);
         }
