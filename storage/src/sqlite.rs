@@ -115,7 +115,7 @@ pub fn open(config: &SqliteConfig) -> Result<Opened, OpenError> {
     }
     // The mark comes after the looking: a folder that cannot be opened is left as it was.
     folder.mark_open()?;
-    found.mend()?;
+    found.mend(dir)?;
     start(config, folder, log, meta, found).map(|store| Opened { store, recovered })
 }
 
