@@ -112,7 +112,11 @@ impl Connection {
 
     /// Queues the event of a record; a reader that has no room for it is too slow.
     pub(crate) fn event(&self, bytes: Bytes, place: Place) {
-        if self.closing.get().is_none() && self.outbox.borrow_mut().offer(bytes, place).is_err() {
+        if self.closing.get().is_some() || self.outbox.borrow_mut().offer(bytes.clone(), place).is_ok() {
+            return;
+        }
+        // Much at once is no slow reader: what it takes now comes first.
+        if !self.takes_some() || self.outbox.borrow_mut().offer(bytes, place).is_err() {
             self.close_slow();
         }
     }
@@ -146,8 +150,11 @@ impl Connection {
         self.own(|bytes| frame::echo_close(payload, bytes));
     }
 
-    fn own(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.closing.get().is_none() && self.outbox.borrow_mut().offer_own(write).is_err() {
+    fn own(&self, write: impl Fn(&mut Vec<u8>)) {
+        if self.closing.get().is_some() || self.outbox.borrow_mut().offer_own(&write).is_ok() {
+            return;
+        }
+        if !self.takes_some() || self.outbox.borrow_mut().offer_own(&write).is_err() {
             self.close_slow();
         }
     }
@@ -276,6 +283,11 @@ impl Connection {
             // A broken socket is noticed by its task, which reads it.
             self.wake();
         }
+    }
+
+    /// Writes before the turn ends what the socket takes; false if it is broken.
+    fn takes_some(&self) -> bool {
+        self.write_now().is_ok()
     }
 
     /// Writes what the socket takes, and rings if that made room.

@@ -61,7 +61,9 @@ impl AxumDoor {
             .header_read_timeout(deadlines.head)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_BUFFER_BYTES)
-            .keep_alive(true);
+            .keep_alive(true)
+            // Who asks and says that no more comes still wants the answer.
+            .half_close(true);
         Self { router, http, taking: deadlines.taking, closing: CancellationToken::new(), open: TaskTracker::new() }
     }
 

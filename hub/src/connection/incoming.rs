@@ -16,6 +16,8 @@ use tokio::io::ReadBuf;
 
 /// Bytes that are read from a socket at once: some dozens of commands.
 const READ: usize = 16 * 1024;
+/// Reads of one socket in a row, so that one that never ends holds nobody up (BOUNDED).
+const READS_A_TURN: usize = 4;
 /// A control frame's payload, at the most (RFC 6455 section 5.5).
 const MAX_CONTROL_BYTES: usize = 125;
 const MASK_BYTES: usize = 4;
@@ -89,7 +91,7 @@ impl Incoming {
         mut read: impl FnMut(&mut Context<'_>, &mut ReadBuf<'_>) -> Poll<io::Result<()>>,
         mut hear: impl FnMut(Said<'_>) -> Then<T>,
     ) -> Poll<T> {
-        loop {
+        for _ in 0..READS_A_TURN {
             if let Then::Stop(stopped) = self.hear_kept(&mut hear) {
                 return Poll::Ready(stopped);
             }
@@ -106,6 +108,9 @@ impl Incoming {
                 return Poll::Ready(stopped);
             }
         }
+        // There may be more, and others have their turn first.
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Tells what was kept.
@@ -139,7 +144,7 @@ impl Incoming {
         let mut used = 0;
         loop {
             let rest = &mut bytes[used..];
-            let top = match head(rest) {
+            let top = match head(rest).and_then(|top| self.fits(top)) {
                 Ok(Some(found)) => found,
                 Ok(None) => return (used, Then::On),
                 Err(code) => match hear(Said::Broken(code)) {
@@ -155,6 +160,13 @@ impl Incoming {
                 return (used, stop);
             }
         }
+    }
+
+    /// A part that would make its message too long is refused by its head.
+    fn fits(&self, top: Option<Head>) -> Result<Option<Head>, CloseCode> {
+        let Some(Head { opcode: 0, length, .. }) = top else { return Ok(top) };
+        let before = self.message.as_ref().map_or(0, |message| message.payload.len());
+        if before + length > MAX_FRAME_BYTES { Err(CloseCode::TooLarge) } else { Ok(top) }
     }
 
     fn frame<T>(&mut self, top: &Head, payload: &[u8], hear: &mut impl FnMut(Said<'_>) -> Then<T>) -> Then<T> {
@@ -175,9 +187,6 @@ impl Incoming {
 
     fn part<T>(&mut self, is_last: bool, payload: &[u8], hear: &mut impl FnMut(Said<'_>) -> Then<T>) -> Then<T> {
         let Some(mut message) = self.message.take() else { return Then::On };
-        if message.payload.len() + payload.len() > MAX_FRAME_BYTES {
-            return hear(Said::Broken(CloseCode::TooLarge));
-        }
         message.payload.extend_from_slice(payload);
         if is_last {
             return hear(whole(message.is_text, &message.payload));

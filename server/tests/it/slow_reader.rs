@@ -137,3 +137,35 @@ async fn bounded_a_slow_reader_is_closed_with_a_resume_point_and_completes_while
     assert_eq!(has[..], sid.history(conversation, 200).await[usize::try_from(from).unwrap()..], "it has it all");
     println!("slow reader: closed at {last} of {head}, complete after one resume");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bounded_a_burst_of_one_sender_cuts_nobody_who_reads() {
+    /// As many as may be in flight, of together more than an outbox holds.
+    const BURST: u64 = 64;
+    const BURST_PAYLOAD_BYTES: usize = 24_000;
+    let _machine = alone().await;
+    let host = Host::start();
+    let (ann, ben) = (host.person("ann").await, host.person("ben").await);
+    let conversation = ann.group(&[&ben]).await;
+    let mut reader = ben.connect(Format::Json).await;
+    let before = reader.replay(conversation).await.events.len() as u64;
+    let mut sender = ann.connect(Format::Json).await;
+    sender.replay(conversation).await;
+    let heard = tokio::spawn(async move {
+        let events = reader.events_up_to(conversation, before + 1 + BURST).await;
+        events.len()
+    });
+    for _ in 0..BURST {
+        let id = sender.command();
+        sender.say(MessageSend { id, ..message(conversation, vec![b'x'; BURST_PAYLOAD_BYTES]) }).await;
+    }
+    let mut acks = 0;
+    while acks < BURST {
+        match sender.hear_or_end().await.expect("BOUNDED: its sender reads too") {
+            ServerFrame::MessageAck(_) => acks += 1,
+            ServerFrame::CommandError(refused) => panic!("{refused:?}"),
+            _ => {}
+        }
+    }
+    assert!(heard.await.expect("BOUNDED: whoever reads is not cut") as u64 >= BURST);
+}

@@ -87,7 +87,12 @@ pub(super) fn asking(error: rusqlite::Error) -> StoreError {
 
 /// The operating system's error while a file is written: the store stops.
 pub(super) fn writing(file: &'static str) -> impl Fn(std::io::Error) -> StoreError {
-    move |error| StoreError::Unavailable(Reason::new(format_args!("{file}: {error}")))
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    move |error| {
+        let full =
+            if matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull) { "the disk is full: " } else { "" };
+        StoreError::Unavailable(Reason::new(format_args!("{file}: {full}{error}")))
+    }
 }
 
 /// Why the store stops: a write that failed is not a store that cannot be reached for the moment.

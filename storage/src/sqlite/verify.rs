@@ -36,7 +36,8 @@ pub struct VerifySummary {
     pub log_records: u64,
     /// Those of them that only the journal has, with the recalls there: the next start brings them into `log.db`.
     pub journal_records: u64,
-    /// Bytes at the journal's end that are no whole group: what nobody was told of. The next start cuts them off.
+    /// Bytes at the journal's end that are no whole group, as one leaves them that was being written. The next start cuts
+    /// them off.
     pub journal_torn_bytes: u64,
     /// Client ids that are kept (ONCE).
     pub client_ids: u64,

@@ -129,7 +129,7 @@ impl Found {
             let file = File::options().write(true).open(path).map_err(io_at(path))?;
             file.set_len(*length).and_then(|()| file.sync_all()).map_err(io_at(path))?;
             let (path, torn_bytes) = (path.display(), self.torn_bytes);
-            tracing::warn!(%path, at = length, torn_bytes, "the journal ended in a torn group, which nobody was told of; it was cut off");
+            tracing::warn!(%path, at = length, torn_bytes, "the journal ended in a group that is not whole, as one does that was being written; it was cut off");
         }
         segment::remove_spare(dir).map_err(io_at(dir))?;
         for path in &self.superfluous {
