@@ -100,6 +100,8 @@ impl Hubbub {
         let binary = OsStr::new(env!("CARGO_BIN_EXE_hubbub"));
         let mut line = self.wrapper.iter().map(OsString::as_os_str).chain([binary]);
         let mut command = Command::new(line.next().expect("there is the binary at least"));
+        // The allocator gives back at once what is free, so that resident memory is memory in use.
+        command.env("MIMALLOC_PURGE_DELAY", "0");
         command.args(line).args(&self.arguments).stdin(Stdio::null());
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HUBBUB_")) {
             command.env_remove(name);
