@@ -112,11 +112,12 @@ impl Connection {
 
     /// Queues the event of a record; a reader that has no room for it is too slow.
     pub(crate) fn event(&self, bytes: Bytes, place: Place) {
-        if self.closing.get().is_some() || self.outbox.borrow_mut().offer(bytes.clone(), place).is_ok() {
+        if self.closing.get().is_some() {
             return;
         }
         // Much at once is no slow reader: what it takes now comes first.
-        if !self.takes_some() || self.outbox.borrow_mut().offer(bytes, place).is_err() {
+        let has_room = self.outbox.borrow().has_room_for(bytes.len()) || self.takes_some();
+        if !has_room || self.outbox.borrow_mut().offer(bytes, place).is_err() {
             self.close_slow();
         }
     }

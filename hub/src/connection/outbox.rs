@@ -104,9 +104,14 @@ impl Outbox {
         Self { first: None, more: VecDeque::new(), begun: 0, bytes: 0, max_bytes, is_stuck: false, notices: None }
     }
 
+    /// Whether so many bytes more would be taken.
+    pub(crate) const fn has_room_for(&self, more: usize) -> bool {
+        self.bytes + more <= self.max_bytes || self.first.is_none()
+    }
+
     /// Queues frames that must not be lost.
     pub(crate) fn offer(&mut self, frames: Bytes, place: Place) -> Result<(), Full> {
-        if self.bytes + frames.len() > self.max_bytes && self.first.is_some() {
+        if !self.has_room_for(frames.len()) {
             return Err(Full);
         }
         self.force(frames, place);
