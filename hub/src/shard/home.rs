@@ -30,7 +30,7 @@ use hubbub_storage::bus::Topic;
 use hubbub_storage::error::StoreError;
 
 use self::abroad::Abroad;
-use self::conversation::{Asking, Conversation, Target, Watch, Work};
+use self::conversation::{Asked, Asking, Conversation, Target, Watch, Work};
 pub(crate) use self::order::{AppendFailure, Done, HomeOutput, HomeWork, Loaded};
 use self::presence::PRESENCE_MAX_MEMBERS;
 use super::ring::Ring;
@@ -69,8 +69,7 @@ impl HomeCore {
         let id = input.conversation();
         match input {
             HomeInput::Act { act, reply, way, .. } => {
-                let (target, tries, unsure) = (Target::Unread, 0, false);
-                self.enqueue(id, |look| Work::Act { act, target, reply, tries, way, unsure, look }, out);
+                self.enqueue(id, |look| Work::Act(Asked::new(act, reply, way, look)), out);
             }
             HomeInput::Read { user, seq, reply, .. } => {
                 self.enqueue(id, |look| Work::Read { user, seq, reply, look }, out);
@@ -176,7 +175,7 @@ impl HomeCore {
                 return;
             }
             match conversation.queue.front() {
-                Some(Work::Act { act, target: Target::Unread, .. }) if act.command.target().is_some() => {
+                Some(Work::Act(Asked { act, target: Target::Unread, .. })) if act.command.target().is_some() => {
                     // Read in its turn, so that acts are decided in the order in which they came, and against the
                     // target as it is then.
                     let target = act.command.target().unwrap_or_default();
@@ -184,7 +183,7 @@ impl HomeCore {
                     out.push(HomeOutput::Work(HomeWork::ReadTarget { conversation: id, target }));
                     return;
                 }
-                Some(Work::Act { .. }) => self.start_batch(id, now, out),
+                Some(Work::Act(_)) => self.start_batch(id, now, out),
                 Some(Work::Subscribe { .. } | Work::Read { .. }) => self.between_appends(id, out),
                 None => return,
             }
@@ -198,7 +197,7 @@ impl HomeCore {
         };
         let may_refuse = match &work {
             Work::Subscribe { look, .. } | Work::Read { look, .. } => self.may_refuse(id, *look),
-            Work::Act { .. } => true,
+            Work::Act(_) => true,
         };
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let Some(state) = &conversation.state else { return };
@@ -216,7 +215,7 @@ impl HomeCore {
                 Some(result) => out.push(HomeOutput::Reply { to: reply, result }),
                 None => out.push(HomeOutput::Work(HomeWork::Mark { conversation: id, user, seq, reply })),
             },
-            act @ Work::Act { .. } => conversation.queue.push_front(act),
+            act @ Work::Act(_) => conversation.queue.push_front(act),
         }
     }
 
@@ -252,8 +251,8 @@ impl HomeCore {
         let Some(mut work) = conversation.queue.pop_front() else { return };
         match result {
             Ok(record) => {
-                if let Work::Act { target, .. } = &mut work {
-                    *target = Target::Read(record.map(Box::new));
+                if let Work::Act(asked) = &mut work {
+                    asked.target = Target::Read(record.map(Box::new));
                 }
                 conversation.queue.push_front(work);
             }

@@ -25,7 +25,7 @@ use hubbub_storage::error::StoreError;
 use hubbub_storage::log::MAX_READ_RECORDS;
 
 use super::batch::payload_bytes;
-use super::conversation::{Asking, Conversation, Target, Watch, Work};
+use super::conversation::{Asked, Asking, Conversation, Target, Watch, Work};
 use super::{HomeCore, HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
 use crate::message::{Class, EdgeInput, Way};
@@ -146,7 +146,7 @@ impl HomeCore {
             self.catch_up(id, out);
             return true;
         }
-        let forwards = matches!(conversation.queue.front(), Some(Work::Act { way: Way::Home, .. }));
+        let forwards = matches!(conversation.queue.front(), Some(Work::Act(asked)) if asked.way == Way::Home);
         if let Some(home) = abroad.view.other_home(id).filter(|_| forwards) {
             self.forward(id, home, out);
             return true;
@@ -182,9 +182,9 @@ impl HomeCore {
         conversation.asking = Asking::Nothing;
         match result {
             Ok(records) => {
-                if let Some(Work::Act { target, .. }) = conversation.queue.front_mut() {
+                if let Some(Work::Act(asked)) = conversation.queue.front_mut() {
                     // It may be another by now.
-                    *target = Target::Unread;
+                    asked.target = Target::Unread;
                 }
                 // A whole page: there may be more.
                 conversation.behind |= records.len() >= MAX_READ_RECORDS;
@@ -341,22 +341,20 @@ impl HomeCore {
     /// Hands the acts at the front of the queue to the node that is home to the conversation.
     fn forward(&mut self, id: ConversationId, home: NodeId, out: &mut Vec<HomeOutput>) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
-        let (mut works, mut acts, mut bytes): (Vec<Work>, Vec<Act>, usize) = (Vec::new(), Vec::new(), 0);
-        while let Some(Work::Act { act, way: Way::Home, .. }) = conversation.queue.front() {
+        let (mut forwarded, mut acts, mut bytes): (Vec<Asked>, Vec<Act>, usize) = (Vec::new(), Vec::new(), 0);
+        while let Some(Work::Act(Asked { act, way: Way::Home, .. })) = conversation.queue.front_mut() {
             bytes += payload_bytes(act);
             if acts.len() == MAX_FORWARDED_ACTS || (bytes > MAX_FORWARDED_BYTES && !acts.is_empty()) {
                 break;
             }
-            let Some(Work::Act { mut act, target, reply, tries, way, unsure, look }) = conversation.queue.pop_front()
-            else {
-                break;
-            };
             // What has no id of its client's gets one, so that two who carry it out store it once.
             act.client_message_id.get_or_insert_with(ClientMessageId::generate);
-            acts.push((*act).clone());
-            works.push(Work::Act { act, target, reply, tries, way, unsure, look });
+            acts.push((**act).clone());
+            if let Some(Work::Act(asked)) = conversation.queue.pop_front() {
+                forwarded.push(asked);
+            }
         }
-        conversation.forwarded = Some(works);
+        conversation.forwarded = Some(forwarded);
         out.push(HomeOutput::Work(HomeWork::Forward { conversation: id, home, acts }));
     }
 
@@ -368,21 +366,20 @@ impl HomeCore {
         out: &mut Vec<HomeOutput>,
     ) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
-        let works = conversation.forwarded.take().unwrap_or_default();
-        let mut results = results.filter(|results| results.len() == works.len()).unwrap_or_default().into_iter();
+        let forwarded = conversation.forwarded.take().unwrap_or_default();
+        let mut results = results.filter(|results| results.len() == forwarded.len()).unwrap_or_default().into_iter();
         let look = conversation.looks;
         let mut left = Vec::new();
-        for work in works {
-            let Work::Act { act, target, reply, tries, unsure, .. } = work else { continue };
+        for asked in forwarded {
             match results.next() {
                 Some(Err(error)) if error.code != ErrorCode::Draining => {
-                    out.push(HomeOutput::Reply { to: reply, result: Err(error) });
+                    out.push(HomeOutput::Reply { to: asked.reply, result: Err(error) });
                 }
-                Some(Ok(stored)) => out.push(HomeOutput::Reply { to: reply, result: Ok(stored) }),
+                Some(Ok(stored)) => out.push(HomeOutput::Reply { to: asked.reply, result: Ok(stored) }),
                 // It stops, or does not answer: they are decided here. In the second case it may do them all the same.
                 none => {
-                    let unsure = unsure || none.is_none();
-                    left.push(Work::Act { act, target, reply, tries, way: Way::Here, unsure, look });
+                    let unsure = asked.unsure || none.is_none();
+                    left.push(Work::Act(Asked { way: Way::Here, unsure, look, ..asked }));
                 }
             }
         }

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use hubbub_domain::cluster::Word;
-use hubbub_domain::conversation::{Act, Context, audience, decide, evolve};
+use hubbub_domain::conversation::{Context, audience, decide, evolve};
 use hubbub_domain::conversations::Stored;
 use hubbub_protocol::frame::server::Event;
 use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, RecordBody, Sequence, Timestamp, UserId};
 use hubbub_storage::bus::Topic;
 use hubbub_storage::log::{Append, Appended, NewRecord};
 
-use super::batch::{Batch, Decided, payload_bytes};
-use super::conversation::{Target, Work, honest};
+use super::batch::{Batch, Decided};
+use super::conversation::{Asked, Target, Work, honest};
 use super::{AppendFailure, HomeCore, HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
-use crate::message::{Delivery, EdgeInput, ReplyTo, Run, Way};
+use crate::message::{Delivery, EdgeInput, Run, Way};
 use crate::metrics;
 
 /// How often an act is decided anew before its sender is asked to try later.
@@ -27,69 +27,38 @@ const MAX_RUN_BYTES: usize = 32 * 1024;
 impl HomeCore {
     /// Decides what waits, as far as it may go into one append, and hands it out.
     pub(super) fn start_batch(&mut self, id: ConversationId, now: Timestamp, out: &mut Vec<HomeOutput>) {
-        let look = self.conversations.get(&id).map_or(0, |conversation| conversation.looks);
         let in_cluster = self.abroad.is_some();
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let Some(state) = &mut conversation.state else { return };
-        let mut batch = Batch { expected_head: state.head(), acts: Vec::new(), records: Vec::new() };
-        let mut bytes = 0;
-        while let Some(Work::Act { act, target, .. }) = conversation.queue.front() {
-            let unread = matches!(target, Target::Unread) && act.command.target().is_some();
-            if unread || !batch.has_room_for(act, bytes) {
-                break;
-            }
-            let Some(Work::Act { act, target, reply, tries, way, unsure, look: asked }) =
-                conversation.queue.pop_front()
-            else {
-                break;
-            };
-            if matches!(way, Way::Until(end) if now > end) {
+        let mut batch = Batch::new(state.head());
+        while let Some(asked) = batch.next(&mut conversation.queue) {
+            if matches!(asked.way, Way::Until(end) if now > end) {
                 // Whoever forwarded it decides it, or has decided it, by itself.
                 let late = ErrorBody::new(ErrorCode::Draining, "it came too late to be decided here");
-                out.push(HomeOutput::Reply { to: reply, result: Err(late) });
+                out.push(HomeOutput::Reply { to: asked.reply, result: Err(late) });
                 continue;
             }
-            let context = Context { now, target: target.record() };
-            let decided = decide(state, &act, &context);
-            if in_cluster && asked == look && decided.as_ref().map_or(true, Vec::is_empty) {
+            let decided = decide(state, &asked.act, &Context { now, target: asked.target.record() });
+            if in_cluster && asked.look == conversation.looks && decided.as_ref().map_or(true, Vec::is_empty) {
                 // What it rests on may be old: another node may have changed it before this act was sent.
                 conversation.behind = true;
-                conversation.queue.push_front(Work::Act { act, target, reply, tries, way, unsure, look: asked });
+                conversation.queue.push_front(Work::Act(asked));
                 break;
             }
-            let refusal = match decided {
+            match decided {
                 Ok(records) => {
                     for record in &records {
                         evolve(state, state.head().next(), &record.author, &record.body);
                     }
-                    bytes += payload_bytes(&act);
-                    let (first_record, count) = (batch.records.len(), records.len());
-                    batch.records.extend(records);
-                    batch.acts.push(Decided {
-                        act,
-                        reply,
-                        tries,
-                        way,
-                        unsure,
-                        first_record,
-                        records: count,
-                        refusal: None,
-                    });
-                    continue;
+                    batch.add(asked, records);
                 }
-                Err(refusal) => honest(unsure, refusal),
-            };
-            if batch.records.is_empty() {
-                refuse(id, act, refusal, reply, out);
-            } else {
-                // It may rest on what this batch changes: told once that is stored (HONEST).
-                let (first_record, refusal) = (batch.records.len(), Some(refusal));
-                batch.acts.push(Decided { act, reply, tries, way, unsure, first_record, records: 0, refusal });
+                Err(refusal) if batch.records.is_empty() => asked.refuse(id, refusal, out),
+                Err(refusal) => batch.add_refused(asked, refusal),
             }
         }
         if batch.records.is_empty() {
             let head = batch.expected_head;
-            batch.acts.into_iter().for_each(|decided| already_so(id, decided, head, now, out));
+            batch.acts.into_iter().for_each(|decided| already_so(id, decided.asked, head, now, out));
             return;
         }
         let append = Append { conversation_id: id, expected_head: batch.expected_head, records: batch.records.clone() };
@@ -124,14 +93,12 @@ impl HomeCore {
                     conversation.touched = true;
                 }
                 conversation.behind = conversation.is_followed() || joins;
-                for Decided { act, reply, unsure, .. } in batch.acts {
+                for Decided { asked, .. } in batch.acts {
                     match &failure {
-                        AppendFailure::Refused(refusal) => {
-                            refuse(id, act, honest(unsure, refusal.clone()), reply, out);
-                        }
+                        AppendFailure::Refused(refusal) => asked.refuse(id, refusal.clone(), out),
                         AppendFailure::Store(error) => {
-                            let result = Err(honest(unsure, hubbub_domain::refusal::refusal(error)));
-                            out.push(HomeOutput::Reply { to: reply, result });
+                            let result = Err(honest(asked.unsure, hubbub_domain::refusal::refusal(error)));
+                            out.push(HomeOutput::Reply { to: asked.reply, result });
                         }
                     }
                 }
@@ -181,11 +148,11 @@ impl HomeCore {
                 duplicate: false,
             });
             if let Some(refusal) = decided.refusal {
-                refuse(id, decided.act, refusal, decided.reply, out);
+                decided.asked.refuse(id, refusal, out);
             } else if decided.records == 0 {
-                already_so(id, decided, last, created_at, out);
+                already_so(id, decided.asked, last, created_at, out);
             } else {
-                out.push(HomeOutput::Reply { to: decided.reply, result });
+                out.push(HomeOutput::Reply { to: decided.asked.reply, result });
             }
         }
         self.snapshot(id, out);
@@ -275,19 +242,18 @@ impl HomeCore {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         conversation.state = None;
         for decided in batch.acts.into_iter().rev() {
-            let Decided { act, reply, tries, way, unsure, first_record, records, refusal: _ } = decided;
+            let Decided { asked, first_record, records, refusal: _ } = decided;
             let stored = known.iter().find(|(place, _)| (first_record..first_record + records).contains(place));
             if let Some((_, first)) = stored {
-                let first = *first;
-                out.push(HomeOutput::Work(HomeWork::Repeat { conversation: id, act, first, reply }));
-            } else if tries >= MAX_TRIES {
+                let Asked { act, reply, .. } = asked;
+                out.push(HomeOutput::Work(HomeWork::Repeat { conversation: id, act, first: *first, reply }));
+            } else if asked.tries >= MAX_TRIES {
                 let message = "this conversation changes too fast: try again later";
-                let refusal = ErrorBody::new(ErrorCode::Overloaded, message);
-                refuse(id, act, honest(unsure, refusal), reply, out);
+                asked.refuse(id, ErrorBody::new(ErrorCode::Overloaded, message), out);
             } else {
                 // Its target may have changed too: it is read again.
-                let (target, look) = (Target::Unread, conversation.looks);
-                conversation.queue.push_front(Work::Act { act, target, reply, tries: tries + 1, way, unsure, look });
+                let (target, tries, look) = (Target::Unread, asked.tries + 1, conversation.looks);
+                conversation.queue.push_front(Work::Act(Asked { target, tries, look, ..asked }));
             }
         }
     }
@@ -303,24 +269,7 @@ impl HomeCore {
     }
 }
 
-/// Refuses an act; but one with a client id may have been stored by an earlier try, and then that is its answer (HONEST).
-fn refuse(id: ConversationId, act: Box<Act>, refusal: ErrorBody, reply: ReplyTo, out: &mut Vec<HomeOutput>) {
-    if act.client_message_id.is_some() {
-        let otherwise = Box::new(Err(refusal));
-        out.push(HomeOutput::Work(HomeWork::Settle { conversation: id, act, otherwise, reply }));
-    } else {
-        out.push(HomeOutput::Reply { to: reply, result: Err(refusal) });
-    }
-}
-
 /// Answers an act that has nothing to store: all is as it wants it, perhaps by an earlier try.
-fn already_so(id: ConversationId, decided: Decided, head: Sequence, now: Timestamp, out: &mut Vec<HomeOutput>) {
-    let stored = Stored { first: head, last: head, created_at: now, duplicate: true };
-    if decided.act.client_message_id.is_some() {
-        let Decided { act, reply, .. } = decided;
-        let otherwise = Box::new(Ok(stored));
-        out.push(HomeOutput::Work(HomeWork::Settle { conversation: id, act, otherwise, reply }));
-    } else {
-        out.push(HomeOutput::Reply { to: decided.reply, result: Ok(stored) });
-    }
+fn already_so(id: ConversationId, asked: Asked, head: Sequence, now: Timestamp, out: &mut Vec<HomeOutput>) {
+    asked.end(id, Ok(Stored { first: head, last: head, created_at: now, duplicate: true }), out);
 }

@@ -4,11 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use hubbub_domain::conversation::{Act, ConversationState};
+use hubbub_domain::conversations::Stored;
 use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, Sequence, UserId};
 
-use super::HomeOutput;
 use super::batch::Batch;
 use super::presence::Whereabouts;
+use super::{HomeOutput, HomeWork};
 use crate::frame::SharedFrame;
 use crate::message::{Answer, Class, EdgeInput, ReplyTo, Subscribe, Subscribed, Way};
 
@@ -28,7 +29,7 @@ pub(crate) struct Conversation {
     /// will be, stored. Watched for a while.
     pub(crate) untold: Option<Sequence>,
     /// Acts that the node which is home to it was asked to do.
-    pub(crate) forwarded: Option<Vec<Work>>,
+    pub(crate) forwarded: Option<Vec<Asked>>,
     /// Whether other nodes' commits are heard of.
     pub(crate) watch: Watch,
     /// Which of its home's watches this is.
@@ -54,26 +55,24 @@ pub(crate) struct Conversation {
 /// What waits for its turn.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Act {
-        act: Box<Act>,
-        target: Target,
-        reply: ReplyTo,
-        tries: u8,
-        way: Way,
-        /// Another node was asked to do it and has not answered: it may still.
-        unsure: bool,
-        look: u32,
-    },
-    Subscribe {
-        wish: Box<Subscribe>,
-        look: u32,
-    },
-    Read {
-        user: UserId,
-        seq: Sequence,
-        reply: ReplyTo,
-        look: u32,
-    },
+    Act(Asked),
+    Subscribe { wish: Box<Subscribe>, look: u32 },
+    Read { user: UserId, seq: Sequence, reply: ReplyTo, look: u32 },
+}
+
+/// An act that somebody asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) act: Box<Act>,
+    pub(crate) target: Target,
+    pub(crate) reply: ReplyTo,
+    /// How often it was decided in vain.
+    pub(crate) tries: u8,
+    pub(crate) way: Way,
+    /// Another node was asked to do it and has not answered: it may still.
+    pub(crate) unsure: bool,
+    /// How often the log had been looked at when it came, or came back.
+    pub(crate) look: u32,
 }
 
 /// What the store is being asked for, before anything else can go on.
@@ -124,11 +123,33 @@ pub(crate) fn honest(unsure: bool, refusal: ErrorBody) -> ErrorBody {
     ErrorBody::new(ErrorCode::UnknownOutcome, message)
 }
 
+impl Asked {
+    pub(crate) const fn new(act: Box<Act>, reply: ReplyTo, way: Way, look: u32) -> Self {
+        Self { act, target: Target::Unread, reply, tries: 0, way, unsure: false, look }
+    }
+
+    /// Ends it with a refusal, unless an earlier try of it was stored (HONEST).
+    pub(super) fn refuse(self, id: ConversationId, refusal: ErrorBody, out: &mut Vec<HomeOutput>) {
+        let refusal = honest(self.unsure, refusal);
+        self.end(id, Err(refusal), out);
+    }
+
+    /// Ends it with this, unless an earlier try of it was stored: then with that (ONCE).
+    pub(super) fn end(self, id: ConversationId, otherwise: Result<Stored, ErrorBody>, out: &mut Vec<HomeOutput>) {
+        let Self { act, reply, .. } = self;
+        out.push(if act.client_message_id.is_some() {
+            HomeOutput::Work(HomeWork::Settle { conversation: id, act, otherwise: Box::new(otherwise), reply })
+        } else {
+            HomeOutput::Reply { to: reply, result: otherwise }
+        });
+    }
+}
+
 impl Work {
     /// Ends it with a refusal: nothing of it was stored by this try.
     pub(crate) fn refuse(self, id: ConversationId, refusal: &ErrorBody, out: &mut Vec<HomeOutput>) {
         match self {
-            Self::Act { reply, unsure, .. } => {
+            Self::Act(Asked { reply, unsure, .. }) => {
                 out.push(HomeOutput::Reply { to: reply, result: Err(honest(unsure, refusal.clone())) });
             }
             Self::Read { reply, .. } => {
