@@ -6,7 +6,7 @@
 pub(crate) mod task;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,6 @@ pub(crate) struct Cluster {
     nodes: Mutex<Nodes>,
     pending: Mutex<HashMap<u64, oneshot::Sender<Results>>>,
     number: AtomicU64,
-    left: AtomicBool,
     began: Instant,
 }
 
@@ -49,7 +48,6 @@ impl Cluster {
             bus,
             pending: Mutex::default(),
             number: AtomicU64::new(0),
-            left: AtomicBool::new(false),
             began: Instant::now(),
         }
     }
@@ -122,19 +120,12 @@ impl Cluster {
 
     /// Takes conversations home from now on, unless it has left already.
     pub(crate) fn arrive(&self) {
-        let mut nodes = self.nodes();
-        if !self.left.load(Ordering::Acquire) {
-            nodes.take_homes();
-        }
+        self.nodes().take_homes();
     }
 
     /// Takes no more conversations home and says so: the others do not send acts here from now on (DRAINED).
     pub(crate) fn leave(&self) {
-        {
-            let mut nodes = self.nodes();
-            self.left.store(true, Ordering::Release);
-            nodes.give_up_homes();
-        }
+        self.nodes().give_up_homes();
         self.hello();
     }
 

@@ -59,10 +59,18 @@ impl View {
 pub struct Nodes {
     me: NodeId,
     /// Whether this node takes conversations home.
-    homes: bool,
+    homes: Homes,
     /// Since when this node hears itself; `None` while it does not.
     up_since: Option<u64>,
     others: HashMap<NodeId, Other>,
+}
+
+/// Whether a node takes conversations home, in the order of its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Homes {
+    NotYet,
+    Yes,
+    NoMore,
 }
 
 #[derive(Debug)]
@@ -78,6 +86,7 @@ impl Nodes {
     /// A node that has heard nobody yet.
     #[must_use]
     pub fn new(me: NodeId, homes: bool) -> Self {
+        let homes = if homes { Homes::Yes } else { Homes::NotYet };
         Self { me, homes, up_since: None, others: HashMap::new() }
     }
 
@@ -133,14 +142,16 @@ impl Nodes {
         self.others.get(&node).is_some_and(|other| other.suspect_until > now)
     }
 
-    /// This node takes conversations home from now on.
+    /// This node takes conversations home from now on, unless it has stopped already.
     pub fn take_homes(&mut self) {
-        self.homes = true;
+        if self.homes == Homes::NotYet {
+            self.homes = Homes::Yes;
+        }
     }
 
-    /// This node stops taking conversations home.
+    /// This node stops taking conversations home, for good.
     pub fn give_up_homes(&mut self) {
-        self.homes = false;
+        self.homes = Homes::NoMore;
     }
 
     /// Those who said nothing for too long: they are gone.
@@ -157,7 +168,7 @@ impl Nodes {
 
     /// Whether this node takes conversations home.
     pub const fn takes_homes(&self) -> bool {
-        self.homes
+        matches!(self.homes, Homes::Yes)
     }
 
     /// How many others are known to be alive.
@@ -174,7 +185,7 @@ impl Nodes {
         }
         let takes = |other: &Other| other.homes && other.suspect_until <= now;
         let others = self.others.iter().filter(|(_, other)| takes(other)).map(|(node, _)| *node);
-        let mut homes: Vec<NodeId> = others.chain(self.homes.then_some(self.me)).collect();
+        let mut homes: Vec<NodeId> = others.chain(self.takes_homes().then_some(self.me)).collect();
         homes.sort_unstable();
         View { me: self.me, homes: homes.into(), others: alive.into() }
     }
@@ -257,6 +268,18 @@ mod tests {
         nodes.set_up(true, 60_000);
         assert!(nodes.tick(60_000 + DEAD_AFTER_MS).is_empty(), "nor does its return");
         assert_eq!(nodes.tick(60_001 + DEAD_AFTER_MS), vec![node(2)]);
+    }
+
+    #[test]
+    fn a_node_takes_homes_once_it_has_arrived_and_none_any_more_after_it_left() {
+        let mut nodes = Nodes::new(node(1), false);
+        nodes.set_up(true, 0);
+        assert_eq!(nodes.view(0).homes(), 0, "it has not heard of the others yet");
+        nodes.take_homes();
+        assert_eq!(nodes.view(0).homes(), 1);
+        nodes.give_up_homes();
+        nodes.take_homes();
+        assert_eq!(nodes.view(0).homes(), 0, "DRAINED: a late arrival undoes no leaving");
     }
 
     #[test]
