@@ -1,8 +1,9 @@
 //! What the machine says of the server: memory and descriptors of its process, and the kernel's socket memory. Its CPU
-//! is in [`cpu`], where it runs in [`cores`].
+//! is in [`cpu`], where it runs in [`cores`]; how one that was started here is stopped, in [`child`].
 //!
 //! Everything comes from `/proc`, by process id; what cannot be read is `None` and never guessed.
 
+pub(crate) mod child;
 pub mod cores;
 pub mod cpu;
 

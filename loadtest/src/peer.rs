@@ -21,7 +21,6 @@ mod kind;
 mod ledger;
 mod link;
 mod payload;
-mod pin;
 mod report;
 mod round;
 mod sample;
@@ -34,7 +33,6 @@ mod tests;
 mod wire;
 
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -133,10 +131,4 @@ fn begin(args: &Args) -> anyhow::Result<Comparison> {
     let alike = Conditions { cores: None, ..comparison.conditions.clone() } == conditions;
     anyhow::ensure!(alike, "{} was made otherwise: {:?}", file.display(), comparison.conditions);
     Ok(comparison)
-}
-
-/// Tells this run's messages and people from those of others.
-fn number() -> u32 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.subsec_nanos() ^ u32::try_from(since.as_secs() & 0xffff_ffff).unwrap_or(0).rotate_left(7)
 }

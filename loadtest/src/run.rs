@@ -21,11 +21,12 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
 use crate::client::http::Target;
+use crate::client::stamp::run_number;
 use crate::host::cores::Cores;
 use crate::ledger::Ledger;
 use crate::measure::{Clock, Latencies, per};
@@ -104,8 +105,7 @@ impl Run {
         let targets = resolve(&common.url).await?;
         let rest = if common.rest.is_empty() { targets.clone() } else { resolve(&common.rest).await? };
         let metrics = if common.metrics.is_empty() { targets.clone() } else { resolve(&common.metrics).await? };
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let number = since.subsec_nanos() ^ u32::try_from(since.as_secs() & 0xffff_ffff).unwrap_or(0).rotate_left(7);
+        let number = run_number();
         let cores = Arc::new(if common.bench.pin { Cores::part(&common.server_pid) } else { Cores::default() });
         Ok(Rc::new(Self {
             common: common.clone(),

@@ -4,6 +4,8 @@
 //! sent, and a latency is taken from the intended instant. The client message id carries the same, so that a ledger
 //! finds a message by its numbers, without a table.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 use hubbub_protocol::ClientMessageId;
 
@@ -102,6 +104,12 @@ pub fn fingerprint(bytes: &[u8]) -> u64 {
 #[must_use]
 pub fn content(id: Option<ClientMessageId>, payload: &[u8]) -> u64 {
     mix(fingerprint(payload), id.map_or(0, |id| fingerprint(id.as_bytes())))
+}
+
+/// A number for a run that begins now: tells its accounts and messages from those of others.
+pub(crate) fn run_number() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.subsec_nanos() ^ u32::try_from(since.as_secs() & 0xffff_ffff).unwrap_or(0).rotate_left(7)
 }
 
 /// One step of mixing (the multiply and fold of wyhash).

@@ -10,8 +10,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal, kill_process};
 
+use crate::host::child;
 use crate::host::cores::Cores;
 
 /// A server that takes longer to stop is ended.
@@ -87,28 +87,14 @@ impl Stand {
     }
 
     /// Asks it to stop, and waits. Blocks.
-    pub(crate) fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(pid) = pid.filter(|_| matches!(self.child.try_wait(), Ok(None))) {
-            kill_process(pid, Signal::TERM).ok();
-        }
-        let deadline = Instant::now() + STOPPING;
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if Instant::now() > deadline {
-                self.child.kill().ok();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    pub(crate) fn stop(self) {
+        drop(self);
     }
 }
 
 impl Drop for Stand {
     fn drop(&mut self) {
-        self.end();
+        child::stop(&mut self.child, STOPPING);
     }
 }
 

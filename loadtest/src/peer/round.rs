@@ -15,8 +15,9 @@ use super::report::Comparison;
 use super::sample::{Measure, Sample};
 use super::stage::Stage;
 use super::start::{Plan, Started};
-use super::{ack, crowd, found, number};
+use super::{ack, crowd, found};
 use crate::client::http::Target;
+use crate::client::stamp::run_number;
 use crate::host::cores::Cores;
 
 /// A peer that can be measured.
@@ -85,7 +86,7 @@ async fn turn(peer: &Peer, args: &Args, round: usize, comparison: &mut Compariso
             (Some(started), Target::from(plan.address()), Some(pid))
         }
     };
-    let mut stage = Stage { kind: peer.kind(), target, pid, round, run: number(), cast: None };
+    let mut stage = Stage { kind: peer.kind(), target, pid, round, run: run_number(), cast: None };
     if stage.kind.is_hubbub() {
         stage.cast = Some(Cast::gather(&stage.target, args.people as usize, stage.run).await?);
     }

@@ -11,11 +11,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::kind::Kind;
-use super::pin;
 use super::wire::pusher::{APP_ID, APP_KEY, APP_SECRET};
+use crate::host::child;
+use crate::host::cores::Cores;
 
 /// A peer that does not listen by then does not start.
 const STARTING: Duration = Duration::from_secs(20);
@@ -89,7 +89,8 @@ impl Plan {
         let log = self.folder.join("log");
         let file = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        let child = pin::on_server_cores(|| command.spawn());
+        // The generator goes back to where it was: which cores the two get is parted for each measurement.
+        let child = Cores::for_a_server().spawn(command);
         let child = child.with_context(|| format!("{} does not run", self.program.display()))?;
         let mut started = Started { child, version: String::new() };
         let began = Instant::now();
@@ -183,18 +184,7 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let asked = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
-        let began = Instant::now();
-        while asked && began.elapsed() < STOPPING {
-            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
-                return;
-            }
-            sleep(LOOK);
-        }
-        // It would not go by itself, or is gone already.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        child::stop(&mut self.child, STOPPING);
     }
 }
 
