@@ -64,6 +64,8 @@ pub(crate) struct Connection {
     gone: Cell<bool>,
     /// It is to close as soon as what it asked is answered; nothing more is read.
     parting: Cell<bool>,
+    /// It was told when to come back.
+    asked_back: Cell<bool>,
     closing: Cell<Option<CloseCode>>,
     dirty: Cell<bool>,
     _permit: Permit,
@@ -104,6 +106,7 @@ impl Connection {
             paging: Cell::new(false),
             gone: Cell::new(false),
             parting: Cell::new(false),
+            asked_back: Cell::new(false),
             closing: Cell::new(None),
             dirty: Cell::new(false),
             _permit: permit,
@@ -217,8 +220,11 @@ impl Connection {
         }
     }
 
-    /// Asks the client to come back after this long. It goes on until it is closed.
+    /// Asks the client to come back after this long, once. It goes on until it is closed.
     pub(crate) fn ask_back(&self, after: Duration) {
+        if self.asked_back.replace(true) {
+            return;
+        }
         let reconnect_after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
         let reason = GoingAwayReason::Draining;
         self.frame(&GoingAway { reason, reconnect_after_ms, resume: Vec::new() }.into());
@@ -471,6 +477,11 @@ mod tests {
         assert!(!connection.takes_commands(), "nothing more is read");
         connection.answer(None);
         assert_eq!(connection.closing(), None, "DRAINED: one is still to be answered");
+        let room = || (0..1024).rev().find(|more| connection.outbox.borrow().has_room_for(*more));
+        connection.ask_back(Duration::from_secs(1));
+        let left = room();
+        connection.ask_back(Duration::ZERO);
+        assert_eq!(room(), left, "it is told once when to come back");
         connection.answer(None);
         assert_eq!(connection.closing(), Some(CloseCode::Restart));
     }
