@@ -10,18 +10,28 @@ use hubbub_protocol::{ConversationId, Sequence};
 use crate::message::Delivery;
 use crate::table::Table;
 
-/// Bytes that a shard's ring holds: a second of 20,000 messages of 1 KiB. Full: the oldest go, and a resume that needs
+/// Bytes that a shard's ring holds: 7,500 messages of 200 B, 3,000 of 1 KiB. Full: the oldest go, and a resume that needs
 /// them reads the log.
 const MAX_BYTES: usize = 20 * 1024 * 1024;
-/// What an entry costs beside its payload: the record's frame and both its encodings, roughly.
-const OVERHEAD: usize = 512;
 /// Bytes that one resume gets from the ring at once: a quarter of what may wait for a socket. One that lacks more reads
 /// the log, as fast as it takes it.
 const MAX_AT_ONCE: usize = 256 * 1024;
 
+/// Bytes of memory that an entry takes: the frame, both its encodings in buffers that have grown by doubling, its two
+/// places here, and of the payload a copy, one in base64 and one more.
+const fn held(payload_bytes: usize) -> usize {
+    1_792 + 5 * payload_bytes
+}
+
+/// Bytes that it brings to a socket, and some.
+const fn sent(payload_bytes: usize) -> usize {
+    512 + 3 * payload_bytes
+}
+
 /// The ring.
 #[derive(Default)]
 pub(crate) struct Ring {
+    /// Each with the bytes of its payload.
     recent: Table<ConversationId, VecDeque<(Arc<Delivery>, usize)>>,
     order: VecDeque<(ConversationId, usize)>,
     bytes: usize,
@@ -30,15 +40,13 @@ pub(crate) struct Ring {
 impl Ring {
     /// Adds the next record of its conversation.
     pub(crate) fn push(&mut self, delivery: Arc<Delivery>, payload_bytes: usize) {
-        // Three copies at the most: the record's and one in each format.
-        let bytes = OVERHEAD + 3 * payload_bytes;
         let conversation = delivery.conversation;
-        self.recent.entry(conversation).or_default().push_back((delivery, bytes));
-        self.order.push_back((conversation, bytes));
-        self.bytes += bytes;
+        self.recent.entry(conversation).or_default().push_back((delivery, payload_bytes));
+        self.order.push_back((conversation, payload_bytes));
+        self.bytes += held(payload_bytes);
         while self.bytes > MAX_BYTES {
-            let Some((oldest, bytes)) = self.order.pop_front() else { break };
-            self.bytes -= bytes;
+            let Some((oldest, payload_bytes)) = self.order.pop_front() else { break };
+            self.bytes -= held(payload_bytes);
             self.pop(oldest);
         }
     }
@@ -67,7 +75,7 @@ impl Ring {
         let wanted = || recent.range(from..);
         let whole = wanted().next().is_some_and(|(first, _)| first.sequence == after.next())
             && wanted().next_back().is_some_and(|(last, _)| last.sequence == head)
-            && wanted().map(|(_, bytes)| bytes).sum::<usize>() <= MAX_AT_ONCE;
+            && wanted().map(|(_, payload_bytes)| sent(*payload_bytes)).sum::<usize>() <= MAX_AT_ONCE;
         whole.then(|| wanted().map(|(delivery, _)| Arc::clone(delivery)).collect())
     }
 
@@ -75,9 +83,9 @@ impl Ring {
     pub(crate) fn keep(&mut self, stays: impl Fn(&ConversationId) -> bool) {
         self.recent.retain(|conversation, _| stays(conversation));
         let mut freed = 0;
-        self.order.retain(|(conversation, bytes)| {
+        self.order.retain(|(conversation, payload_bytes)| {
             let stays = stays(conversation);
-            freed += if stays { 0 } else { *bytes };
+            freed += if stays { 0 } else { held(*payload_bytes) };
             stays
         });
         self.bytes -= freed;
@@ -97,24 +105,29 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
+    use hubbub_protocol::codec::Format;
     use hubbub_protocol::frame::server::{Event, Pong, ServerFrame};
     use hubbub_protocol::member::SenderType;
     use hubbub_protocol::record::{Author, Message};
-    use hubbub_protocol::{Payload, Record, RecordBody, Timestamp, UserId};
+    use hubbub_protocol::{ClientMessageId, DeviceId, Payload, Record, RecordBody, Timestamp, UserId};
 
     use super::*;
     use crate::frame::SharedFrame;
 
-    fn message(conversation: ConversationId, sequence: u64) -> Arc<Delivery> {
+    fn message(conversation: ConversationId, sequence: u64, payload_bytes: usize) -> Arc<Delivery> {
         let record = Record {
             conversation_id: conversation,
             sequence: Sequence::new(sequence),
-            author: Author { sender_id: UserId::generate(), sender_type: SenderType::Human, device_id: None },
-            created_at: Timestamp::from_ms(0),
-            client_message_id: None,
+            author: Author {
+                sender_id: UserId::generate(),
+                sender_type: SenderType::Human,
+                device_id: Some(DeviceId::generate()),
+            },
+            created_at: Timestamp::from_ms(1_700_000_000_000),
+            client_message_id: Some(ClientMessageId::generate()),
             body: RecordBody::Message(Message {
                 content_type: "text".to_owned(),
-                payload: Payload::from(vec![1, 2, 3]),
+                payload: Payload::from(vec![1; payload_bytes]),
                 reply_to: None,
                 epoch: None,
             }),
@@ -155,7 +168,7 @@ mod tests {
         let mut ring = Ring::default();
         let conversation = ConversationId::generate();
         for sequence in 5..=7 {
-            ring.push(message(conversation, sequence), 100);
+            ring.push(message(conversation, sequence, 3), 3);
         }
         for target in [6, 4, 8] {
             ring.erase(conversation, Sequence::new(target));
@@ -169,6 +182,21 @@ mod tests {
             })
             .collect();
         assert_eq!(payloads, [(5, 3), (6, 0), (7, 3)]);
+    }
+
+    #[test]
+    fn bounded_an_entry_is_counted_as_what_it_takes() {
+        for payload_bytes in (0..5_000).step_by(41).chain([16_000, 64 * 1024]) {
+            let delivery = message(ConversationId::generate(), 1_000_000, payload_bytes);
+            // A buffer that has doubled until it was enough, and what counts its owners.
+            let [json, messagepack] = Format::ALL.map(|format| delivery.frame.bytes(format).len());
+            let buffers = [json, messagepack].map(|length| length.next_power_of_two() + 32);
+            let places = size_of::<(Arc<Delivery>, usize)>() + size_of::<(ConversationId, usize)>();
+            let counts = 2 * size_of::<usize>();
+            let taken = buffers[0] + buffers[1] + payload_bytes + counts + size_of::<Delivery>() + places;
+            assert!(taken <= held(payload_bytes), "BOUNDED: {payload_bytes} bytes of payload take {taken}");
+            assert!(json.max(messagepack) <= sent(payload_bytes), "BOUNDED: {payload_bytes} bytes of payload");
+        }
     }
 
     #[test]
