@@ -5,6 +5,7 @@
 
 mod counters;
 mod crew;
+mod crowd;
 mod nodes;
 mod people;
 mod player;
@@ -37,6 +38,7 @@ use crate::signs::Signs;
 
 use self::counters::Look;
 pub(crate) use self::crew::Crew;
+pub(crate) use self::crowd::Pairs;
 use self::nodes::Nodes;
 pub(crate) use self::people::{Conversation, People};
 pub(crate) use self::player::{Order, Part, Player};

@@ -15,7 +15,7 @@ use crate::floor::Spec;
 use crate::measure::{Latencies, as_f64, per};
 use crate::options::Common;
 use crate::report::Report;
-use crate::run::{Crew, People, Per, Run};
+use crate::run::{Crew, Pairs, Per, Run};
 
 /// The access tokens must be good for longer than a round.
 const TOKEN_LEFT: Duration = Duration::from_mins(2);
@@ -42,10 +42,7 @@ struct Tally {
 /// Runs it.
 pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> {
     let run = Run::new(common).await?;
-    let count = (args.people as usize).next_multiple_of(2);
-    let people = People::register(&run, count).await?;
-    let pairs = (0..count / 2).map(|pair| vec![2 * pair, 2 * pair + 1]).collect();
-    let conversations = people.converse(pairs).await?;
+    let Pairs { people, conversations, .. } = Pairs::gather(&run, args.people as usize).await?;
     let crew = Crew::new(&run);
     crew.assemble().await?;
     let tally = Rc::new(Tally::default());
@@ -53,7 +50,7 @@ pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> 
         let mut doors = JoinSet::new();
         run.sending.set(true);
         for door in 0..args.at_once as usize {
-            let Some(account) = people.accounts.get(door % count) else { continue };
+            let Some(account) = people.accounts.get(door % people.accounts.len()) else { continue };
             let Some(target) = run.targets.get(door % run.targets.len()) else { continue };
             let knock = Knock::new(target, &account.fresh_token(TOKEN_LEFT).await?)?;
             doors.spawn_local(knock_on(Rc::clone(&run), Rc::clone(&tally), knock, door));

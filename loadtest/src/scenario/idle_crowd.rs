@@ -1,11 +1,8 @@
 //! Many sockets that do nothing, each with one conversation: what each costs the server and the kernel.
 //!
-//! Several sockets share a person, as registering one costs a password hash; a conversation is between two people, so
-//! that each socket follows exactly one. The open-file limit is raised as far as it goes; what does not fit into one
-//! process is spread over several, one a server if there are several. Beyond 20,000 sockets they come from several
-//! addresses, since each has 28,231 ports. Some of them may chat afterwards.
-
-use std::net::{IpAddr, Ipv4Addr};
+//! Several sockets share a person; a conversation is between two people, so that each socket follows exactly one. The
+//! open-file limit is raised as far as it goes; what does not fit into one process is spread over several, one a server
+//! if there are several. Some of them may chat afterwards.
 
 use serde_json::json;
 
@@ -17,10 +14,8 @@ use crate::options::Common;
 use crate::pacer::{Seeded, Spread};
 use crate::parts::{self, Parts};
 use crate::report::Report;
-use crate::run::{Conversation, Crew, Part, People, Run};
+use crate::run::{Crew, Pairs, Run};
 
-/// Sockets from one address: well below the ports it has.
-const SOCKETS_PER_SOURCE: usize = 20_000;
 /// Descriptors that are not sockets: files, timers, REST connections.
 const OTHER_DESCRIPTORS: u64 = 300;
 
@@ -64,21 +59,12 @@ pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> 
 async fn alone(args: &Args, common: &Common) -> anyhow::Result<Report> {
     let run = Run::new(common).await?;
     let sockets = args.clients as usize;
-    // An even number, as conversations are between two.
-    let count = sockets.div_ceil(args.per_person as usize).next_multiple_of(2);
-    let people = People::register(&run, count).await?;
-    let plan = (0..count / 2).map(|pair| vec![2 * pair, 2 * pair + 1]).collect();
-    let conversations = people.converse(plan).await?;
+    let pairs = Pairs::gather(&run, sockets.div_ceil(args.per_person as usize)).await?;
     parts::say(common, "ready").await?;
     let before = (run.server(), SocketMemory::look());
     let mut crew = Crew::new(&run);
-    for socket in 0..sockets {
-        let person = socket % count;
-        let Some(mut options) = people.options(socket, person) else { continue };
-        options.socket.read_bytes = 1024;
-        options.socket.source = source(&run, socket);
-        let own: Vec<Conversation> = conversations.get(person / 2).cloned().into_iter().collect();
-        crew.add(Part { options, conversations: own, depth: 0, timed: socket < args.chatting as usize });
+    for part in (0..sockets).filter_map(|socket| pairs.socket(socket, socket < args.chatting as usize)) {
+        crew.add(part);
     }
     crew.assemble().await?;
     parts::say(common, "live").await?;
@@ -93,7 +79,7 @@ async fn alone(args: &Args, common: &Common) -> anyhow::Result<Report> {
         crew.drain().await;
         parts::say(common, "chatted").await?;
     }
-    let mut report = crew.finish("idle_crowd", &conversations).await?;
+    let mut report = crew.finish("idle_crowd", &pairs.conversations).await?;
     enter(&mut report, u64::from(args.clients), before, after);
     if let Some(cpu) = idle_cpu {
         let percent = per(cpu.used_ns, common.measured().as_secs_f64()) / 1e7;
@@ -174,10 +160,4 @@ fn in_parts(args: &Args, common: &Common, processes: u64) -> anyhow::Result<Repo
     let (server, generator) = cores.words().unzip();
     report.cores = crate::report::Cores { server, generator };
     Ok(report)
-}
-
-/// Which loopback address a socket comes from: the first is the system's choice.
-fn source(run: &Run, socket: usize) -> Option<IpAddr> {
-    let turn = u8::try_from(socket / SOCKETS_PER_SOURCE).unwrap_or(u8::MAX);
-    (turn > 0 && run.is_local()).then(|| IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1 + turn)))
 }

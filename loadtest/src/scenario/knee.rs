@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::options::Common;
 use crate::pacer::{LATE_PERCENT_MAX, Lag, Seeded, Spread};
 use crate::report::Report;
-use crate::run::{Crew, Part, People, Run, Window};
+use crate::run::{Crew, Run, Window};
 
 /// How long a step is.
 const STEP: Duration = Duration::from_secs(2);
@@ -47,17 +47,7 @@ enum Past {
 pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> {
     let run = Run::new(common).await?;
     let clients = args.clients as usize;
-    let people = People::register(&run, clients).await?;
-    let everybody: Vec<usize> = (0..clients).collect();
-    let plan: Vec<Vec<usize>> = everybody.chunks(args.members as usize).map(<[usize]>::to_vec).collect();
-    let rooms = people.converse(plan).await?;
-    let mut crew = Crew::new(&run);
-    for person in 0..clients {
-        let Some(options) = people.options(person, person) else { continue };
-        let own = rooms.get(person / args.members as usize).cloned().into_iter().collect();
-        crew.add(Part { options, conversations: own, depth: 0, timed: true });
-    }
-    crew.assemble().await?;
+    let (crew, rooms) = Crew::in_rooms(&run, clients, args.members as usize).await?;
     let mut seeded = Seeded::new(common.seed);
     let (mut good, mut factor, mut past) = (0.0, 2.0, Past::Server);
     let mut rate = args.rate;

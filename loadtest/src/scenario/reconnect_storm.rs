@@ -4,7 +4,6 @@
 //! miss; nothing may be lost (RESUMABLE). A newcomer knocks all the time and tells how long a door stays shut. First a
 //! share of all is dropped, then, once all are live again, all at once.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -15,12 +14,10 @@ use crate::host::raise_open_files;
 use crate::options::Common;
 use crate::pacer::{Seeded, Spread};
 use crate::report::Report;
-use crate::run::{Crew, Met, Order, Part, People, Probe, Run};
+use crate::run::{Crew, Met, Order, Pairs, Probe, Run};
 
 /// All must be live again within this time.
 const DEADLINE: Duration = Duration::from_mins(1);
-/// Sockets from one address: well below the ports it has.
-const SOCKETS_PER_SOURCE: usize = 20_000;
 /// A token must be good for this long to be given to a newcomer.
 const TOKEN_LEFT: Duration = Duration::from_mins(2);
 
@@ -53,23 +50,13 @@ pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> 
     raise_open_files();
     let run = Run::new(common).await?;
     let sockets = args.clients as usize;
-    let count = sockets.div_ceil(args.per_person as usize).next_multiple_of(2);
-    let people = People::register(&run, count).await?;
-    let plan = (0..count / 2).map(|pair| vec![2 * pair, 2 * pair + 1]).collect();
-    let conversations = people.converse(plan).await?;
+    let pairs = Pairs::gather(&run, sockets.div_ceil(args.per_person as usize)).await?;
     let mut crew = Crew::new(&run);
-    for socket in 0..sockets {
-        let person = socket % count;
-        let Some(mut options) = people.options(socket, person) else { continue };
-        options.socket.read_bytes = 1024;
-        let turn = u8::try_from(socket / SOCKETS_PER_SOURCE).unwrap_or(u8::MAX);
-        options.socket.source =
-            (turn > 0 && run.is_local()).then(|| IpAddr::V4(Ipv4Addr::new(127, 0, 0, turn.saturating_add(1))));
-        let own = conversations.get(person / 2).cloned().into_iter().collect();
-        crew.add(Part { options, conversations: own, depth: 0, timed: true });
+    for part in (0..sockets).filter_map(|socket| pairs.socket(socket, true)) {
+        crew.add(part);
     }
     crew.assemble().await?;
-    let newcomer = people.accounts.first().context("nobody")?.fresh_token(TOKEN_LEFT).await?;
+    let newcomer = pairs.people.accounts.first().context("nobody")?.fresh_token(TOKEN_LEFT).await?;
     let mut seeded = Seeded::new(common.seed);
     let storms = async {
         tokio::time::sleep(common.warming()).await;
@@ -92,7 +79,7 @@ pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> 
         }
     };
     run.end_measuring();
-    let mut report = crew.finish("reconnect_storm", &conversations).await?;
+    let mut report = crew.finish("reconnect_storm", &pairs.conversations).await?;
     report.extra.insert("door_us_before".to_owned(), json!(quiet.doors.percentiles()));
     let told: Vec<_> = storms.iter().map(|storm| enter(&mut report, storm)).collect();
     report.extra.insert("storms".to_owned(), json!(told));

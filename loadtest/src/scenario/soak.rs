@@ -11,7 +11,7 @@ use crate::measure::as_f64;
 use crate::options::Common;
 use crate::pacer::{Seeded, Spread};
 use crate::report::{Report, Sample};
-use crate::run::{Crew, Order, Part, People, Run, percent_an_hour};
+use crate::run::{Crew, Order, Run, percent_an_hour};
 
 /// The options of `soak`.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,17 +34,7 @@ pub struct Args {
 pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> {
     let run = Run::new(common).await?;
     let clients = args.clients as usize;
-    let people = People::register(&run, clients).await?;
-    let everybody: Vec<usize> = (0..clients).collect();
-    let plan: Vec<Vec<usize>> = everybody.chunks(args.members as usize).map(<[usize]>::to_vec).collect();
-    let conversations = people.converse(plan.clone()).await?;
-    let mut crew = Crew::new(&run);
-    for person in 0..clients {
-        let Some(options) = people.options(person, person) else { continue };
-        let own = conversations.get(person / args.members as usize).cloned().into_iter().collect();
-        crew.add(Part { options, conversations: own, depth: 0, timed: true });
-    }
-    crew.assemble().await?;
+    let (crew, conversations) = Crew::in_rooms(&run, clients, args.members as usize).await?;
     let mut seeded = Seeded::new(common.seed);
     let pick = || {
         if seeded.below(1_000) < args.drops as usize {
