@@ -210,7 +210,7 @@ pub(super) const ROWS: &[Row] = &[
         servers: 6,
         ..row(
             "idle_100k",
-            "100,000 idle sockets with heartbeats, then 10,000 of them chat",
+            "100,000 idle sockets with heartbeats, then 50 messages a second from 10,000 of them, each to some 400 sockets",
             Store::Sqlite,
             &[
                 "idle_crowd",

@@ -14,7 +14,7 @@ use crate::options::Common;
 use crate::pacer::{Seeded, Spread};
 use crate::parts::{self, Parts};
 use crate::report::Report;
-use crate::run::{Crew, Pairs, Run};
+use crate::run::{Crew, Pairs, Run, Window};
 
 /// Descriptors that are not sockets: files, timers, REST connections.
 const OTHER_DESCRIPTORS: u64 = 300;
@@ -73,6 +73,8 @@ async fn alone(args: &Args, common: &Common) -> anyhow::Result<Report> {
     parts::say(common, "held").await?;
     let idle_cpu = run.window.borrow().server;
     if args.chatting > 0 {
+        // The rates of the report are those of the chat.
+        run.window.replace(Window::default());
         let mut seeded = Seeded::new(common.seed);
         let chatting = (args.chatting as usize).min(sockets);
         crew.conduct(common.warming(), args.rate, Spread::Random, || (seeded.below(chatting), 0)).await?;
