@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::host::cores::Cores;
-use crate::lab::{Stand, Store, Told, folder_below, number};
+use crate::lab::{Folder, Stand, Store, Told, number};
 use crate::statistics::{Interval, median};
 
 /// The figures that are compared, where both sides have them, by their place in the report.
@@ -82,7 +82,7 @@ impl Compare {
     pub fn run(&self) -> anyhow::Result<bool> {
         let words: Vec<&str> = self.scenario.iter().map(String::as_str).collect();
         crate::cli::scenario(&words)?;
-        let folder = folder_below(&self.folder)?;
+        let folder = Folder::below(&self.folder)?;
         let cores = Cores::for_a_server();
         let side = |name: &str, of: &str, pid| {
             if of.contains("://") {

@@ -12,17 +12,16 @@ mod table;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::json;
 
 use self::rows::{ROWS, Row};
-use self::stand::Folder;
 use self::table::{Entry, Measured, markdown};
 use crate::host::cores::Cores;
 
 pub(crate) use self::child::Told;
-pub(crate) use self::stand::{Stand, Store};
+pub(crate) use self::stand::{Folder, Stand, Store};
 pub(crate) use self::table::number;
 
 /// The options of `lab`.
@@ -151,12 +150,8 @@ impl Lab {
 }
 
 fn entry(row: &Row, command: String, told: &Told) -> Entry {
-    let figures = row.figures.iter().map(|figure| {
-        let value = figure.of(told);
-        let met = value.is_some_and(|value| figure.budget.is_met(value));
-        let (name, unit) = (figure.name.to_owned(), figure.unit.to_owned());
-        Measured { name, value, unit, budget: figure.budget.words(), met }
-    });
+    let figures =
+        row.figures.iter().map(|figure| Measured::new(figure.name, figure.of(told), figure.unit, figure.budget));
     Entry {
         row: row.name.to_owned(),
         what: row.what.to_owned(),
@@ -173,12 +168,4 @@ fn entry(row: &Row, command: String, told: &Told) -> Entry {
         notes: told.notes(),
         report: told.value().clone(),
     }
-}
-
-/// A folder for data that is removed afterwards, below that.
-pub(crate) fn folder_below(parent: &Path) -> anyhow::Result<Folder> {
-    if !parent.is_dir() {
-        bail!("{} is no folder", parent.display());
-    }
-    Folder::below(parent)
 }

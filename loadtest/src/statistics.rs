@@ -62,3 +62,8 @@ pub fn median(values: &[f64]) -> f64 {
         (None, _) => 0.0,
     }
 }
+
+/// By how much the second differs from the first, in hundredths of it; `None` if that is nothing.
+pub(crate) fn moved_percent(before: f64, after: f64) -> Option<f64> {
+    (before > 0.0).then(|| (after - before) / before * 100.0)
+}

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::host::child;
 use crate::host::cores::Cores;
@@ -102,8 +102,9 @@ impl Drop for Stand {
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// A new one below that.
+    /// A new one below that, which is there.
     pub(crate) fn below(parent: &Path) -> anyhow::Result<Self> {
+        ensure!(parent.is_dir(), "{} is no folder", parent.display());
         let path = std::path::absolute(parent.join(format!("loadtest-{}", std::process::id())))?;
         fs::create_dir_all(&path).with_context(|| format!("{} could not be made", path.display()))?;
         Ok(Self(path))

@@ -47,29 +47,18 @@ pub(super) fn measure(server: &Path, folder: &Path, cores: &Cores, wanted: u64) 
         again.stop();
     }
     std::fs::remove_dir_all(folder)?;
-    let budget = Budget::AtMost(1.0);
-    let value = crate::statistics::median(&times);
-    let figure = |name: &str, value: f64, unit: &str, budget: Budget| Measured {
-        name: name.to_owned(),
-        value: Some(value),
-        unit: unit.to_owned(),
-        budget: budget.words(),
-        met: budget.is_met(value),
-    };
+    let figures = vec![
+        Measured::new("time", Some(crate::statistics::median(&times)), "s", Budget::AtMost(1.0)),
+        Measured::new("messages", Some(stored), "", Budget::Told),
+    ];
     Ok(Entry {
         row: NAME.to_owned(),
         what: WHAT.to_owned(),
         command: "loadtest lab --rows start".to_owned(),
         valid: true,
         clean,
-        figures: vec![figure("time", value, "s", budget), figure("messages", stored, "", Budget::Told)],
-        floor: None,
-        floor_cpu_us: None,
-        ratio: None,
-        low: None,
-        high: None,
-        rounds: None,
-        notes: Vec::new(),
+        figures,
         report: json!({ "seconds": times, "messages": stored }),
+        ..Entry::default()
     })
 }

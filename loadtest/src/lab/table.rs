@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::rows::Budget;
+
 /// One figure of a row, and what was asked of it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Measured {
@@ -15,14 +17,22 @@ pub(super) struct Measured {
     pub(super) met: bool,
 }
 
+impl Measured {
+    pub(super) fn new(name: &str, value: Option<f64>, unit: &str, budget: Budget) -> Self {
+        let met = value.is_some_and(|value| budget.is_met(value));
+        Self { name: name.to_owned(), value, unit: unit.to_owned(), budget: budget.words(), met }
+    }
+}
+
 /// One row.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Entry {
     pub(super) row: String,
     pub(super) what: String,
     pub(super) command: String,
-    /// The generator kept up and the ledger is clean.
+    /// The generator kept up.
     pub(super) valid: bool,
+    /// The ledger is clean.
     pub(super) clean: bool,
     pub(super) figures: Vec<Measured>,
     pub(super) floor: Option<String>,
@@ -120,13 +130,7 @@ mod tests {
             command: "loadtest ack".to_owned(),
             valid: true,
             clean: true,
-            figures: vec![Measured {
-                name: "CPU".to_owned(),
-                value: Some(9.0),
-                unit: "µs".to_owned(),
-                budget: "≤ 18".to_owned(),
-                met: true,
-            }],
+            figures: vec![Measured::new("CPU", Some(9.0), "µs", Budget::AtMost(18.0))],
             floor: Some("echo".to_owned()),
             floor_cpu_us: Some(1.0),
             ratio: Some(9.0),
@@ -147,6 +151,11 @@ mod tests {
             "| acks | CPU: **9.00** µs ≤ 18 | met | echo, 1.00 µs | 9.00 [8.50..9.50] | 7 | `loadtest ack` |"
         );
         assert!(table.lines().all(|line| line.matches('|').count() == 8), "{table}");
+    }
+
+    #[test]
+    fn a_figure_that_is_missing_meets_no_budget() {
+        assert!(!Measured::new("CPU", None, "µs", Budget::AtMost(18.0)).met);
     }
 
     #[test]

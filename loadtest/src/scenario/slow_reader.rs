@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::typing_storm::moved_percent;
 use crate::measure::as_f64;
 use crate::options::Common;
 use crate::pacer::Spread;
 use crate::report::Report;
 use crate::run::{Crew, Order, Part, People, Run};
+use crate::statistics::moved_percent;
 
 /// The kernel's receive buffer of a slow reader, in bytes: two segments of the loopback, so that it fills soon and yet
 /// lets the backlog through at full speed afterwards.

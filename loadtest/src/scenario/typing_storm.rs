@@ -12,7 +12,7 @@ use crate::options::Common;
 use crate::pacer::Spread;
 use crate::report::Report;
 use crate::run::{Crew, Order, Part, People, Run};
-use crate::statistics::median;
+use crate::statistics::{median, moved_percent};
 
 /// How often typers are told to type; each has a share of them.
 const BEAT: Duration = Duration::from_millis(20);
@@ -98,9 +98,4 @@ async fn type_on(crew: &Crew, args: &Args, typed: &Cell<u64>) {
             due -= 1.0;
         }
     }
-}
-
-/// By how much the second differs from the first, in hundredths of it.
-pub(super) fn moved_percent(before: f64, after: f64) -> Option<f64> {
-    (before > 0.0).then(|| (after - before) / before * 100.0)
 }
