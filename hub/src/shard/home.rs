@@ -226,7 +226,7 @@ impl HomeCore {
         let (followed, input) = follow::answer(&self.ring, state, &wish);
         if followed && state.member_count() <= PRESENCE_MAX_MEMBERS {
             // Who asks from a cursor may have been live before.
-            conversation.introduce(state, &self.directory, (wish.user, wish.key, wish.after.is_some()), out);
+            conversation.introduce(state, (wish.user, wish.key, wish.after.is_some()), out);
         }
         // The others hear who came.
         conversation.whereabouts.doubt();

@@ -19,8 +19,8 @@ use crate::table::Table;
 
 /// Payload bytes of a page: a quarter of an outbox.
 const PAGE_BYTES: usize = 256 * 1024;
-/// Reads that are kept in mind before those that have ended are forgotten.
-const MAX_ENDED: usize = 64;
+/// Reads that are kept in mind, at the least, before those that have ended are forgotten.
+const MIN_KNOWN: usize = 64;
 
 /// Which page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,7 +39,29 @@ type Reading = LocalBoxFuture<'static, StoreResult<Page>>;
 
 /// The pages that are being read.
 #[derive(Default)]
-pub(crate) struct Pages(RefCell<Table<Wanted, WeakShared<Reading>>>);
+pub(crate) struct Pages(RefCell<Known>);
+
+#[derive(Default)]
+struct Known {
+    readings: Table<Wanted, WeakShared<Reading>>,
+    /// From so many on, those that have ended are forgotten (BOUNDED): twice as many as were under way when that was done
+    /// last, so that the work is small for each.
+    full: usize,
+}
+
+impl Known {
+    fn forget_ended(&mut self) {
+        if self.readings.len() >= self.full {
+            self.readings.retain(|_, reading| under_way(reading).is_some());
+            self.full = (2 * self.readings.len()).max(MIN_KNOWN);
+        }
+    }
+}
+
+/// One that has ended may be from before what is asked for was there.
+fn under_way(reading: &WeakShared<Reading>) -> Option<Shared<Reading>> {
+    reading.upgrade().filter(|reading| reading.peek().is_none())
+}
 
 impl Pages {
     /// The page: from whoever reads it, else by `read`.
@@ -48,15 +70,11 @@ impl Pages {
         wanted: Wanted,
         read: impl Future<Output = StoreResult<Vec<Record>>> + 'static,
     ) -> Shared<Reading> {
-        let mut under_way = self.0.borrow_mut();
-        // One that has ended may be from before what is asked for was there.
-        let shared = under_way.get(&wanted).and_then(WeakShared::upgrade).filter(|reading| reading.peek().is_none());
-        shared.unwrap_or_else(|| {
-            if under_way.len() >= MAX_ENDED {
-                under_way.retain(|_, reading| reading.upgrade().is_some_and(|reading| reading.peek().is_none()));
-            }
+        let mut known = self.0.borrow_mut();
+        known.readings.get(&wanted).and_then(under_way).unwrap_or_else(|| {
+            known.forget_ended();
             let reading = read.map(|records| records.map(page)).boxed_local().shared();
-            under_way.extend(reading.downgrade().map(|weak| (wanted, weak)));
+            known.readings.extend(reading.downgrade().map(|weak| (wanted, weak)));
             reading
         })
     }
@@ -108,9 +126,15 @@ mod tests {
         assert_eq!(reads.get(), 2, "one for each head");
         let page = get(2).await;
         assert_eq!((page.is_ok(), reads.get()), (true, 3), "what was read before is not given again");
-        for _ in 0..1000 {
-            drop(get(4));
+        let waiting: Vec<_> = (1_000..1_300).map(&get).collect();
+        for head in 4..1_000 {
+            drop(get(head));
+            let known = pages.0.borrow().readings.len();
+            assert!(known <= 2 * waiting.len(), "BOUNDED: {known} are known while {} are under way", waiting.len());
         }
-        assert!(pages.0.borrow().len() <= MAX_ENDED + 1, "BOUNDED: nothing is kept of those that nobody waited for");
+        drop(waiting);
+        (2_000..3_000).for_each(|head| drop(get(head)));
+        let known = pages.0.borrow().readings.len();
+        assert!(known <= MIN_KNOWN, "BOUNDED: {known} are known of those that nobody waited for");
     }
 }

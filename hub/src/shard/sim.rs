@@ -65,3 +65,9 @@ fn one_seed_twice_is_one_history() {
         assert_eq!(live(seed), live(seed), "the simulation is not deterministic");
     }
 }
+
+/// One who came was told of somebody whom nobody else had been told of yet, and who had gone before that.
+#[test]
+fn whoever_comes_is_told_of_nobody_who_is_not_taken_back() {
+    live(1_833);
+}

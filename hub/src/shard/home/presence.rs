@@ -146,16 +146,16 @@ impl Conversation {
         self.state.is_some() && self.in_flight.is_none()
     }
 
-    /// The newcomer hears who is there; and, if it may have been told otherwise before, who is not.
+    /// The newcomer hears who is there; and, if it may have been told otherwise before, who is not. It hears what all were
+    /// told last, and with them of what is otherwise by now: so nobody is told what is not taken back.
     pub(super) fn introduce(
         &self,
         state: &ConversationState,
-        directory: &Directory,
         (user, key, anew): (UserId, ConnectionKey, bool),
         out: &mut Vec<HomeOutput>,
     ) {
         for (other, _) in state.members().filter(|(other, _)| *other != user) {
-            let status = self.whereabouts.status(directory, other);
+            let status = self.whereabouts.shown.get(&other).copied().unwrap_or(PresenceStatus::Offline);
             if anew || status != PresenceStatus::Offline {
                 let frame = SharedFrame::new(PresenceNotice { user_id: other, status });
                 out.push(HomeOutput::ToEdge { shard: key.shard, input: EdgeInput::Whisper { key, frame } });
