@@ -66,3 +66,45 @@ impl fmt::Debug for Proven {
         f.debug_struct("Proven").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hubbub_protocol::member::SenderType;
+    use hubbub_protocol::{DeviceId, SessionId, UserId};
+
+    use super::*;
+    use crate::tokens::KeyRing;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
+
+    fn caller(expires_at: Timestamp) -> Caller {
+        Caller {
+            user_id: UserId::from_bytes([1; 16]),
+            session_id: SessionId::from_bytes([2; 16]),
+            device_id: DeviceId::from_bytes([3; 16]),
+            kind: SenderType::Human,
+            expires_at,
+        }
+    }
+
+    fn sizes(proven: &Proven) -> (usize, usize) {
+        let halves = proven.0.lock().unwrap();
+        (halves.young.len(), halves.old.len())
+    }
+
+    #[test]
+    fn bounded_the_oldest_are_forgotten_first_and_those_whose_time_is_over_with_them() {
+        let (proven, keys) = (Proven::default(), Arc::new(KeyRing::from_seed(&[1; 32]).public_keys().clone()));
+        let names: Vec<Name> = (0..3 * MAX_PROVEN).map(|number| name(&number.to_string())).collect();
+        for (number, name) in names.iter().enumerate() {
+            proven.note(&keys, *name, caller(NOW.plus_ms(1)), NOW);
+            let (young, old) = sizes(&proven);
+            assert!(young <= MAX_PROVEN && old <= MAX_PROVEN, "BOUNDED: {young} and {old} after {number}");
+        }
+        let known = |place: usize| proven.find(&keys, &names[place]).is_some();
+        assert!(!known(0) && !known(MAX_PROVEN - 1), "the oldest third is forgotten");
+        assert!(known(MAX_PROVEN) && known(3 * MAX_PROVEN - 1), "and no other");
+        proven.note(&keys, name("one more"), caller(NOW), NOW.plus_ms(1));
+        assert_eq!(sizes(&proven), (1, 0), "whose time is over is not kept for the second half");
+    }
+}

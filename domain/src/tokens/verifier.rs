@@ -137,7 +137,9 @@ impl KeyFeed {
             known.found = found.is_some();
             if let Some(keys) = found {
                 changed = *known.keys != keys;
-                known.keys = Arc::new(keys);
+                if changed {
+                    known.keys = Arc::new(keys);
+                }
             }
         });
         changed
@@ -216,6 +218,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_key_that_left_the_set_is_not_taken_any_more() {
         let (verifier, feed) = Verifier::following(ring(1).public_keys().clone());
+        assert_eq!(code(&verifier, &token(&ring(1))).await, Ok(()), "and is remembered to have been good");
         assert!(feed.end(Some(ring(2).public_keys().clone())));
         assert!(!feed.end(Some(ring(2).public_keys().clone())), "the same again is no change");
         let (_task, _count) = keeper(feed, Some(ring(2).public_keys().clone()));
@@ -233,6 +236,17 @@ mod tests {
         }
         let over = Err(ErrorCode::ExpiredToken);
         assert_eq!(answers, [Ok(()), Ok(()), Ok(()), over, Ok(())], "as if it were looked at for the first time");
+    }
+
+    #[test]
+    fn a_look_that_finds_the_same_keys_forgets_no_token() {
+        let (verifier, feed) = Verifier::following(ring(1).public_keys().clone());
+        let good = token(&ring(1));
+        assert!(verifier.prove(&verifier.keys(), &good, NOW).is_ok());
+        feed.end(Some(ring(1).public_keys().clone()));
+        assert!(verifier.proven.find(&verifier.keys(), &proven::name(&good)).is_some());
+        feed.end(Some(ring(1).accepting(&[2; 32]).public_keys().clone()));
+        assert_eq!(verifier.proven.find(&verifier.keys(), &proven::name(&good)), None, "other keys forget everything");
     }
 
     #[tokio::test]
