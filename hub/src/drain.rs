@@ -41,7 +41,7 @@ async fn hand_over(shared: &Shared, deadline: Instant) {
     // A quarter of the time is kept for those that could not be answered by then.
     let window = shared.config.handover_window.min(deadline.saturating_duration_since(began) * 3 / 4);
     tell(shared, || Control::HandOver(window)).await;
-    let all_went = until(began + window + LATE, || shared.directory.sockets() == 0).await;
+    let all_went = until(deadline.min(began + window + LATE), || shared.directory.sockets() == 0).await;
     if !all_went {
         tracing::info!(sockets = shared.directory.sockets(), "not all sockets were handed over in their window");
     }

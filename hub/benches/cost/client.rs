@@ -26,13 +26,13 @@ pub(crate) struct Clients(pub(crate) Vec<Client>);
 impl Client {
     /// Opens a socket and logs in.
     pub(crate) fn connect(house: &House, person: &Person) -> Outcome<Self> {
-        let mut client = Self::begin(house, person)?;
+        let mut client = Self::begin(house)?;
         client.log_in(person)?;
         Ok(client)
     }
 
     /// Opens a socket.
-    pub(crate) fn begin(house: &House, _: &Person) -> Outcome<Self> {
+    pub(crate) fn begin(house: &House) -> Outcome<Self> {
         let mut stream = TcpStream::connect(house.address)?;
         stream.set_nodelay(true)?;
         stream.write_all(

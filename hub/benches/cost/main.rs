@@ -144,7 +144,7 @@ fn connect(options: &Options) -> Outcome<()> {
         }
         let mut all = Vec::new();
         for person in &people {
-            let mut client = Client::begin(&house, person)?;
+            let mut client = Client::begin(&house)?;
             client.log_in(person)?;
             all.push(client);
         }

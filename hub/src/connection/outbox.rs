@@ -140,7 +140,7 @@ impl Outbox {
             // A page of history waits long, and was written into what doubled as it grew.
             bytes.shrink_to_fit();
         }
-        if self.bytes + bytes.len() > self.max_bytes && self.first.is_some() {
+        if !self.has_room_for(bytes.len()) {
             return Err(Full);
         }
         self.push(Chunk::Own(bytes));
