@@ -90,7 +90,7 @@ pub(super) fn start(start: Start) -> std::io::Result<(JournalWriter, Arc<Pending
     folder.sync()?;
     folder.expect_journal()?;
     let left: Vec<_> = found.parts.into_iter().map(Arc::new).collect();
-    let pending = Arc::new(Pending::new(left.clone(), segment.begin_part()));
+    let pending = Arc::new(Pending::new(left.clone(), segment.begin_part(None)));
     let (sealed, waiting) = sync_channel(WAITING);
     let applier = Applier::new(connection, waiting, Arc::clone(&pending), life, Arc::clone(&folder), segment_bytes);
     let thread = std::thread::Builder::new().name("store-log-applier".to_owned()).spawn(move || applier.run(left))?;

@@ -35,7 +35,7 @@ const IDLE_AFTER: Duration = Duration::from_millis(500);
 
 /// Makes groups of requests durable; owned by the writer thread.
 ///
-/// This is the seam at which another way of committing, such as an append-only file in front of the engine, fits.
+/// The log's decides over its journal, the records' over SQLite itself.
 pub(super) trait GroupCommitter: Send + 'static {
     /// What is asked.
     type Request: Send + 'static;

@@ -11,6 +11,7 @@ use hubbub_protocol::member::SenderType;
 use hubbub_protocol::record::Author;
 use hubbub_protocol::{ClientMessageId, ConversationId, DeviceId, Record, Sequence, Timestamp, UserId, codec};
 
+use super::fields::Fields;
 use crate::error::{Reason, StoreError, StoreResult};
 use crate::log::NewRecord;
 
@@ -83,16 +84,7 @@ fn checksum(conversation_id: ConversationId, sequence: Sequence, content: &[u8])
     hasher.finalize()
 }
 
-/// What is left to be read.
-struct Fields<'a>(&'a [u8]);
-
 impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*taken)
-    }
-
     fn record(mut self, conversation_id: ConversationId, sequence: Sequence) -> Option<Record> {
         let [flags, sender_type] = self.take()?;
         let author = Author {

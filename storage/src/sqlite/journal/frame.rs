@@ -13,6 +13,8 @@
 
 use hubbub_protocol::{ConversationId, Sequence};
 
+use crate::stored::fields::Fields;
+
 const MAGIC: [u8; 8] = *b"HUBBUBJ1";
 /// Bytes of a segment before its first frame.
 pub(super) const HEADER_BYTES: usize = 36;
@@ -228,15 +230,4 @@ fn read_rows(rows: &[u8], start: usize, give: &mut impl FnMut(RowAt)) -> Option<
         give(RowAt { kind, conversation_id, sequence, place: Place { at: u32::try_from(at).ok()?, length } });
     }
     Some(())
-}
-
-/// What is left to be read.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*taken)
-    }
 }

@@ -57,6 +57,16 @@ impl Part {
         }
     }
 
+    /// An empty one with room for as much as this one has and an eighth more: so that it neither grows while readers wait
+    /// for it, nor to twice of what it holds.
+    pub(super) fn next(&self, header: Header) -> Self {
+        let mut next = Self::new(header);
+        next.bytes.reserve(self.bytes.len() + self.bytes.len() / 8);
+        next.tails.reserve(self.tails.len());
+        next.acts.reserve(self.acts.len());
+        next
+    }
+
     /// A segment's bytes, read up to where they are whole; what ended it.
     pub(super) fn read(header: Header, bytes: Vec<u8>) -> (Self, End) {
         let mut part = Self { bytes, ..Self::new(header) };

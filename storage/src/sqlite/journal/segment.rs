@@ -111,9 +111,9 @@ impl Segment {
         Ok(at)
     }
 
-    /// What stands in it, in memory: nothing yet.
-    pub(super) fn begin_part(&self) -> Part {
-        Part::new(self.header)
+    /// What stands in it, in memory: nothing yet. It comes after another, but for the first.
+    pub(super) fn begin_part(&self, before: Option<&Part>) -> Part {
+        before.map_or_else(|| Part::new(self.header), |before| before.next(self.header))
     }
 
     pub(super) const fn number(&self) -> u64 {

@@ -125,7 +125,8 @@ impl JournalWriter {
             self.pending.took_spare();
         }
         reached(Step::Seal).map_err(writing(JOURNAL))?;
-        let sealed = self.pending.seal(next.begin_part());
+        let part = self.pending.growing(|part| next.begin_part(Some(part)));
+        let sealed = self.pending.seal(part);
         self.segment = next;
         // The applier ends early only where the store has stopped.
         self.sealed.send(sealed).map_err(|_| StoreError::Unavailable(Reason::new("the applier has ended")))
