@@ -47,6 +47,8 @@ pub(super) fn measure(server: &Path, folder: &Path, cores: &Cores, wanted: u64) 
         again.stop();
     }
     std::fs::remove_dir_all(folder)?;
+    let fewer = (stored < crate::measure::as_f64(wanted))
+        .then(|| format!("{stored} messages in place of {wanted}: the disk took no more in {FILLINGS_MAX} fillings"));
     let figures = vec![
         Measured::new("time", Some(crate::statistics::median(&times)), "s", Budget::AtMost(1.0)),
         Measured::new("messages", Some(stored), "", Budget::Told),
@@ -58,6 +60,7 @@ pub(super) fn measure(server: &Path, folder: &Path, cores: &Cores, wanted: u64) 
         valid: true,
         clean,
         figures,
+        notes: fewer.into_iter().collect(),
         report: json!({ "seconds": times, "messages": stored }),
         ..Entry::default()
     })

@@ -14,6 +14,10 @@ use crate::statistics::{Interval, median};
 
 /// A generator that used more of its core than this was the limit.
 const GENERATOR_FULL: f64 = 0.95;
+const COLUMNS: usize = 7;
+/// What the columns of a table are.
+const TITLES: [&str; COLUMNS] =
+    ["Peer", "Server µs for each", "Times ours", "Each a second", "KiB for each", "Busy: server / generator", "Ledger"];
 
 /// How it was made. Rounds can be added to those that were made alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,18 +145,24 @@ impl Comparison {
         }
     }
 
+    /// A table for each measure: its heading and a line for each peer.
+    fn tables(&self) -> Vec<(String, Vec<[String; COLUMNS]>)> {
+        let rows = self.rows();
+        let tables = rows.chunk_by(|one, other| one.measure == other.measure);
+        tables
+            .filter_map(|rows| Some((self.heading(rows.first()?.measure), rows.iter().map(Self::cells).collect())))
+            .collect()
+    }
+
     /// The tables for people.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
-        let mut last = None;
-        for row in self.rows() {
-            if last.replace(row.measure) != Some(row.measure) {
-                let _written = write!(text, "\n{}\n", self.heading(row.measure));
-                let titles =
-                    ["peer", "server µs for each", "times ours", "each a second", "KiB for each", "busy s/g", "ledger"];
-                line(&mut text, titles.map(str::to_owned));
+        for (heading, lines) in self.tables() {
+            let _written = write!(text, "\n{heading}\n");
+            line(&mut text, &TITLES.map(str::to_owned));
+            for cells in &lines {
+                line(&mut text, cells);
             }
-            line(&mut text, Self::cells(&row));
         }
         text
     }
@@ -160,14 +170,12 @@ impl Comparison {
     /// The tables as Markdown.
     pub(super) fn markdown(&self) -> String {
         let mut text = String::new();
-        let mut last = None;
-        for row in self.rows() {
-            if last.replace(row.measure) != Some(row.measure) {
-                let _written = write!(text, "\n### {}\n\n", self.heading(row.measure));
-                text.push_str("| Peer | Server µs for each | Times ours | Each a second | KiB for each | Busy: server / generator | Ledger |\n");
-                text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
+        for (heading, lines) in self.tables() {
+            let _written = write!(text, "\n### {heading}\n\n| {} |\n", TITLES.join(" | "));
+            text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
+            for cells in lines {
+                let _written = writeln!(text, "| {} |", cells.join(" | "));
             }
-            let _written = writeln!(text, "| {} |", Self::cells(&row).join(" | "));
         }
         let _written = write!(text, "\n{}\n", self.words());
         text
@@ -192,7 +200,7 @@ impl Comparison {
         )
     }
 
-    fn cells(row: &Row) -> [String; 7] {
+    fn cells(row: &Row) -> [String; COLUMNS] {
         let limited = row.generator_busy.is_some_and(|busy| busy > GENERATOR_FULL);
         let busy = |busy: Option<f64>| busy.map_or_else(|| "–".to_owned(), |busy| format!("{:.0} %", busy * 100.0));
         [
@@ -207,9 +215,9 @@ impl Comparison {
     }
 }
 
-fn line(text: &mut String, cells: [String; 7]) {
+fn line(text: &mut String, cells: &[String; COLUMNS]) {
     let [peer, server, times, rate, kib, busy, ledger] = cells;
-    let _written = writeln!(text, "  {peer:24} {server:>24} {times:>10} {rate:>30} {kib:>20} {busy:>15}  {ledger}");
+    let _written = writeln!(text, "  {peer:24} {server:>24} {times:>10} {rate:>30} {kib:>20} {busy:>24}  {ledger}");
 }
 
 fn cell(interval: Option<Interval>, digits: usize) -> String {
@@ -269,6 +277,7 @@ mod tests {
         for text in [comparison.text(), comparison.markdown()] {
             assert!(text.contains("6.00 [") && text.contains("100000 [100000..100000] *"), "{text}");
             assert!(text.contains("clean: 20 of 20"), "{text}");
+            assert_eq!(text.matches("Fan-out: a room of 10 receivers").count(), 1, "one table for all: {text}");
         }
     }
 
