@@ -11,12 +11,12 @@ mod stream;
 mod tls;
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
-use tokio::io::ReadBuf;
+use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 pub use self::entrance::Tls;
@@ -59,7 +59,7 @@ impl Transport {
     /// Reads what is there; 0 at the end.
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(tcp) => tcp.try_read(buffer),
+            Self::Plain(tcp) => read_all(tcp, buffer),
             Self::Tls(tls) => tls.try_read(buffer),
         }
     }
@@ -158,6 +158,22 @@ impl Transport {
             }
         })
     }
+}
+
+/// Where a read that leaves room in its buffer has taken all there was, and what comes later is told (epoll(7), questions
+/// and answers, 9).
+const TELLS_OF_MORE: bool = cfg!(any(target_os = "linux", target_os = "macos"));
+
+/// Reads what is there. After a read that took all, the system is asked again only when it has told of more: the runtime
+/// does so by itself only for a socket that has one owner.
+fn read_all(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let (room, mut read) = (buffer.len(), 0);
+    let result = tcp.try_io(Interest::READABLE, || {
+        read = (&*SockRef::from(tcp)).read(buffer)?;
+        let took_all = TELLS_OF_MORE && 0 < read && read < room;
+        if took_all { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    if read > 0 { Ok(read) } else { result.map(|()| 0) }
 }
 
 impl TryWrite for Transport {

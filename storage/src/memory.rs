@@ -5,6 +5,7 @@
 //! is never held across an await, so nothing queues (BOUNDED) and what was handed over in order is tried in order.
 //! It grows with what is stored: that is its nature, not a leak.
 
+mod chunks;
 mod log;
 mod records;
 

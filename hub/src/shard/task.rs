@@ -66,6 +66,8 @@ pub(crate) struct ShardTask {
     loading: usize,
     loads: VecDeque<HomeWork>,
     out: Vec<HomeOutput>,
+    /// Empty between turns; its room is kept.
+    said: Vec<HomeOutput>,
     /// What is to be said to the edges of other shards.
     to_edges: Vec<Vec<EdgeInput>>,
     blocked: bool,
@@ -100,6 +102,7 @@ impl ShardTask {
             loading: 0,
             loads: VecDeque::new(),
             out: Vec::new(),
+            said: Vec::new(),
             to_edges,
             blocked: false,
         }
@@ -214,11 +217,15 @@ impl ShardTask {
     /// Starts works, answers callers, and tells this shard's own edge and home, until nothing new comes of it.
     fn say_outputs(&mut self) {
         let now = self.local.now();
-        let mut said = Vec::new();
+        let mut said = std::mem::take(&mut self.said);
         loop {
             self.take_own();
             self.home.go_on(now, &mut self.out);
             if self.out.is_empty() {
+                // The memory of a burst is given back.
+                said.shrink_to(TURN);
+                self.out.shrink_to(TURN);
+                self.said = said;
                 return;
             }
             std::mem::swap(&mut said, &mut self.out);

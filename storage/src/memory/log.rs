@@ -1,4 +1,4 @@
-//! The conversations' logs, each a vector whose index is the sequence less one (GAPLESS).
+//! The conversations' logs, each a row in which a record's place is its sequence less one (GAPLESS).
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
 use hubbub_protocol::{ClientMessageId, ConversationId, Record, RecordBody, Sequence, UserId};
 
+use super::chunks::Chunks;
 use super::{Life, lock};
 use crate::error::StoreResult;
 use crate::log::{Append, Appended, MAX_READ_RECORDS, MessageLog, NewRecord, Range, erase_payload};
@@ -28,7 +29,7 @@ pub(super) struct MemoryLog {
 /// One conversation's records, and which acts they were (ONCE).
 #[derive(Default)]
 struct Conversation {
-    records: Vec<Record>,
+    records: Chunks<Record>,
     known: Table<(UserId, ClientMessageId), Sequence>,
 }
 
@@ -120,7 +121,7 @@ impl Conversation {
                 (to.saturating_sub(limit), to)
             }
         };
-        self.records[from..to].to_vec()
+        (from..to).filter_map(|place| self.records.get(place).cloned()).collect()
     }
 }
 

@@ -30,7 +30,7 @@ impl HomeCore {
         let in_cluster = self.abroad.is_some();
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let Some(state) = &mut conversation.state else { return };
-        let mut batch = Batch::new(state.head());
+        let mut batch = Batch::new(state.head(), &conversation.queue);
         while let Some(asked) = batch.next(&mut conversation.queue) {
             if matches!(asked.way, Way::Until(end) if now > end) {
                 // Whoever forwarded it decides it, or has decided it, by itself.
@@ -166,7 +166,7 @@ impl HomeCore {
         records: impl Iterator<Item = &'a Record>,
         out: &mut Vec<HomeOutput>,
     ) {
-        let (mut row, mut bytes) = (Vec::new(), 0);
+        let (mut row, mut bytes) = (Vec::with_capacity(records.size_hint().1.unwrap_or_default()), 0);
         for record in records {
             let Some(conversation) = self.conversations.get_mut(&id) else { return };
             conversation.committed = Some(record.sequence);

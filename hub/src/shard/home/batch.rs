@@ -12,6 +12,7 @@ use super::conversation::{Asked, Target, Work};
 const MOST_RECORDS: usize = 2;
 /// Payload bytes in one append: 16 of the largest messages. What is over waits for the next.
 const MAX_APPEND_BYTES: usize = 1024 * 1024;
+
 /// An append in flight.
 pub(crate) struct Batch {
     pub(super) expected_head: Sequence,
@@ -30,9 +31,11 @@ pub(super) struct Decided {
 }
 
 impl Batch {
-    /// An empty one, to be decided against the state at this head.
-    pub(super) const fn new(expected_head: Sequence) -> Self {
-        Self { expected_head, acts: Vec::new(), records: Vec::new(), payload_bytes: 0 }
+    /// An empty one, to be decided against the state at this head, of what waits in this queue.
+    pub(super) fn new(expected_head: Sequence, queue: &VecDeque<Work>) -> Self {
+        let most = queue.len().min(MAX_APPEND_RECORDS);
+        let (acts, records) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        Self { expected_head, acts, records, payload_bytes: 0 }
     }
 
     /// The next act of the queue, if its turn is in this batch.
