@@ -36,6 +36,9 @@ const SLOW_LINGER: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(5);
 /// A slow reader is asked to come back after this long, in milliseconds.
 const SLOW_RECONNECT_MS: u64 = 1_000;
+/// Bytes of commands that may wait for their answers before no more are read: few large ones, or as many small ones as may
+/// wait.
+const MAX_BYTES_IN_FLIGHT: usize = 512 * 1024;
 
 /// A socket.
 pub(crate) struct Connection {
@@ -56,6 +59,8 @@ pub(crate) struct Connection {
     /// Ephemeral frames of the second in which the last came: that second, and how many.
     pub(crate) ephemeral: Cell<(u32, u8)>,
     in_flight: Cell<usize>,
+    /// Bytes of the commands that were read since all were answered last.
+    bytes_in_flight: Cell<usize>,
     /// Conversations that were asked for and of which the home has not answered.
     wishes: Cell<usize>,
     /// A page of the log is being read for it, or given to it.
@@ -102,6 +107,7 @@ impl Connection {
             last_pinged: Cell::new(0),
             warned: Cell::new(false),
             in_flight: Cell::new(0),
+            bytes_in_flight: Cell::new(0),
             wishes: Cell::new(0),
             paging: Cell::new(false),
             gone: Cell::new(false),
@@ -168,10 +174,20 @@ impl Connection {
         self.in_flight.set(self.in_flight.get() + 1);
     }
 
+    /// Notes how long a command's frame was, if the command waits for its answer.
+    pub(crate) fn read_bytes(&self, bytes: usize) {
+        if self.in_flight.get() > 0 {
+            self.bytes_in_flight.set(self.bytes_in_flight.get() + bytes);
+        }
+    }
+
     /// Queues the answer to a command, if it wants one, and lets the next be read.
     pub(crate) fn answer(&self, frame: Option<&ServerFrame>) {
         let was_full = !self.takes_commands();
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        if self.in_flight.get() == 0 {
+            self.bytes_in_flight.set(0);
+        }
         if let Some(frame) = frame {
             self.frame(frame);
         }
@@ -183,7 +199,10 @@ impl Connection {
 
     /// Whether the next command may be read.
     pub(crate) fn takes_commands(&self) -> bool {
-        !self.parting.get() && self.in_flight.get() < MAX_COMMANDS_IN_FLIGHT && self.wishes.get() < MAX_CURSORS
+        !self.parting.get()
+            && self.in_flight.get() < MAX_COMMANDS_IN_FLIGHT
+            && self.bytes_in_flight.get() < MAX_BYTES_IN_FLIGHT
+            && self.wishes.get() < MAX_CURSORS
     }
 
     /// Notes that its home was asked for a conversation.
@@ -496,5 +515,22 @@ mod tests {
         assert!(!connection.takes_commands(), "BOUNDED: as many wait as may");
         connection.answer(None);
         assert!(connection.takes_commands(), "an answer makes room for the next");
+    }
+
+    #[tokio::test]
+    async fn bounded_no_command_is_read_while_as_many_bytes_as_may_be_wait_for_their_answer() {
+        let connection = connection().await;
+        connection.read_bytes(MAX_BYTES_IN_FLIGHT);
+        assert!(connection.takes_commands(), "what waits for no answer is not kept");
+        for bytes in [1, MAX_BYTES_IN_FLIGHT - 1] {
+            assert!(connection.takes_commands());
+            connection.took_command();
+            connection.read_bytes(bytes);
+        }
+        assert!(!connection.takes_commands(), "BOUNDED: as many bytes wait as may");
+        connection.answer(None);
+        assert!(!connection.takes_commands(), "which of them were the long one's nobody knows");
+        connection.answer(None);
+        assert!(connection.takes_commands(), "all are answered");
     }
 }

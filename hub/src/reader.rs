@@ -157,7 +157,9 @@ impl Ear<'_> {
         match codec::decode_client(bytes, self.connection.format) {
             Ok(frame) => {
                 *self.faults = 0;
-                if let Some(later) = command::handle(self.connection, self.who, self.local, frame) {
+                let later = command::handle(self.connection, self.who, self.local, frame);
+                self.connection.read_bytes(bytes.len());
+                if let Some(later) = later {
                     return Then::Stop(Heard::Later(later));
                 }
             }
