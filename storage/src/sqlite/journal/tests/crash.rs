@@ -80,7 +80,8 @@ fn child_that_appends_until_its_plan_ends_it() {
         let store = opened.store;
         for number in 0..APPENDS {
             match append(&store, number).await {
-                Ok(at) => writeln!(acks, "{number} {at}").unwrap(),
+                // In one write: another thread may end the process in between two.
+                Ok(at) => acks.write_all(format!("{number} {at}\n").as_bytes()).unwrap(),
                 Err(error) => {
                     assert!(matches!(error, StoreError::Stopped(_)), "{error}");
                     break;
