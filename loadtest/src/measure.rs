@@ -105,6 +105,14 @@ impl Latencies {
         }
     }
 
+    /// Records all that others hold.
+    pub(crate) fn add(&mut self, others: &Self) {
+        if let (Some(histogram), Some(others)) = (&mut self.histogram, &others.histogram) {
+            // Made with the same bounds, so none is out of them.
+            histogram.add(others).ok();
+        }
+    }
+
     /// How many there are of each length, in microseconds, told apart as far as [`SHOWN_DIGITS`].
     pub fn distribution(&self) -> Vec<(u64, u64)> {
         let coarse = self.histogram.as_ref().and_then(|histogram| {

@@ -121,6 +121,12 @@ impl Lag {
         self.late += u64::from(now_ns.saturating_sub(intended_ns) > LATE_NS);
     }
 
+    /// Records all that another holds.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.lags.add(&other.lags);
+        self.late += other.late;
+    }
+
     /// Late ones, in a hundred.
     pub fn late_percent(&self) -> f64 {
         let count = self.lags.count();

@@ -53,13 +53,14 @@ pub struct Report {
     pub server: Server,
     /// The bare program that the server is compared with.
     pub floor: Option<Floor>,
-    /// The server's CPU over the floor's, or its latency over the floor's: the median of the rounds.
+    /// The server's CPU over the floor's, its latency over the floor's, or its latency with something over that without
+    /// it: the median of the rounds.
     pub ratio: Option<f64>,
     /// Which figure it is of.
     pub ratio_of: Option<String>,
     /// Between which bounds it lies.
     pub ratio_interval: Option<Interval>,
-    /// The rounds of the scenario and its floor by turns.
+    /// The rounds of the scenario and its floor by turns, or of the scenario with something and without it.
     pub rounds: Vec<Round>,
     /// Where they ran.
     pub cores: Cores,
@@ -217,12 +218,12 @@ pub struct Floor {
     pub latency_us: Option<f64>,
 }
 
-/// One round: a scenario and its floor.
+/// One round: a scenario and its floor, or with something and without it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Round {
     /// The scenario's figure.
     pub figure: f64,
-    /// The floor's.
+    /// The floor's, or that without.
     pub floor: f64,
     /// The one over the other.
     pub ratio: f64,

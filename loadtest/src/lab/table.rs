@@ -65,8 +65,11 @@ impl Entry {
             let mark = if *met { "" } else { "  <- not met" };
             put(format_args!("  {name}: {} {unit}  {budget}{mark}\n", number(*value)));
         }
-        if let (Some(floor), Some(_)) = (&self.floor, self.ratio) {
-            put(format_args!("  floor: {floor}, {} µs; ratio {}\n", number(self.floor_cpu_us), self.interval()));
+        if let Some(floor) = &self.floor {
+            put(format_args!("  floor: {floor}, {} µs\n", number(self.floor_cpu_us)));
+        }
+        if self.ratio.is_some() {
+            put(format_args!("  ratio: {}\n", self.interval()));
         }
         for note in &self.notes {
             put(format_args!("  note: {note}\n"));

@@ -60,11 +60,16 @@ impl Report {
             ("server CPU a delivery", number(self.server.cpu_us_per_delivery, "µs")),
             ("server memory", self.server.rss_kib.map(|kib| format!("{:.1} MiB", as_f64(kib) / KIB))),
             ("memory a connection", number(self.server.rss_kib_per_connection, "KiB")),
-            ("times the floor", self.ratio_interval.map(|interval| interval.to_string())),
+            (self.beside().0, self.ratio_interval.map(|interval| interval.to_string())),
         ];
         let ledger = ("ledger", Some(if self.is_clean() { "clean".to_owned() } else { "broken".to_owned() }));
         let all = std::iter::once(ledger).chain(figures);
         all.filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// What the rounds are compared with, in a figure and in a plot.
+    const fn beside(&self) -> (&'static str, &'static str) {
+        if self.floor.is_some() { ("times the floor", "floor") } else { ("times the same without", "without") }
     }
 
     fn plots(&self) -> [Plot; 5] {
@@ -115,7 +120,7 @@ impl Report {
                 title: "Each round, µs",
                 across: ("round", Scale::Linear),
                 up: Scale::Linear,
-                lines: vec![("scenario", round(|round| round.figure)), ("floor", round(|round| round.floor))],
+                lines: vec![("scenario", round(|round| round.figure)), (self.beside().1, round(|round| round.floor))],
             },
         ]
     }

@@ -74,9 +74,11 @@ impl fmt::Display for Report {
 impl Report {
     /// The comparison with the floor, and where both ran.
     fn write_floor(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (Some(floor), Some(interval), Some(of)) = (&self.floor, self.ratio_interval, &self.ratio_of) {
+        if let Some(floor) = &self.floor {
             let (cpu, latency) = (floor.cpu_us, number(floor.latency_us));
             writeln!(f, "  floor      {}: {cpu:.3} µs CPU, {latency} µs", floor.name)?;
+        }
+        if let (Some(interval), Some(of)) = (self.ratio_interval, &self.ratio_of) {
             writeln!(f, "  ratio      {interval}, of {of}")?;
         }
         if let Cores { server: Some(server), generator: Some(generator) } = &self.cores {

@@ -106,6 +106,20 @@ impl Crew {
         measured: Duration,
         rate: f64,
         spread: Spread,
+        pick: impl FnMut() -> (usize, usize),
+    ) -> anyhow::Result<()> {
+        self.pace(warming, measured, rate, spread, pick).await?;
+        self.run.end_measuring();
+        Ok(())
+    }
+
+    /// The same, with the end of what is measured left to the caller.
+    pub(super) async fn pace(
+        &self,
+        warming: Duration,
+        measured: Duration,
+        rate: f64,
+        spread: Spread,
         mut pick: impl FnMut() -> (usize, usize),
     ) -> anyhow::Result<()> {
         let run = &self.run;
@@ -124,7 +138,6 @@ impl Crew {
                     run.withheld.set(run.withheld.get() + 1);
                 }
             }
-            run.end_measuring();
         };
         run.watch(Phase::begin("running", length.as_secs()), work).await;
         Ok(pacer.stop()?)

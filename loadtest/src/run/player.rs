@@ -141,16 +141,25 @@ impl Player {
         let run = Rc::clone(&self.run);
         // Closed never: the run outlives its players.
         let mut door = run.doors.acquire().await.ok();
+        // Whoever stopped once has a heap to catch up with, and lets the others read after each frame of it: else what is
+        // late at them is late because of this thread.
+        let mut gives_way = false;
         loop {
             match self.turn().await {
                 Turn::Order(None) => return self.go_home().await,
-                Turn::Order(Some(Order::Pause(time))) => tokio::time::sleep(time).await,
+                Turn::Order(Some(Order::Pause(time))) => {
+                    gives_way = true;
+                    tokio::time::sleep(time).await;
+                }
                 Turn::Order(Some(order)) => self.follow(order),
                 Turn::Happening(happening) => self.happened(happening),
             }
             if !self.is_live && self.client.is_live() {
                 drop(door.take());
                 self.now_live();
+            }
+            if gives_way {
+                tokio::task::yield_now().await;
             }
         }
     }

@@ -149,7 +149,7 @@ impl Crew {
     }
 
     /// Waits, for a bounded time, until every send is answered and every reader has all.
-    async fn settle(&self) {
+    pub(super) async fn settle(&self) {
         let deadline = Instant::now() + SETTLING;
         while !self.run.is_settled() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;

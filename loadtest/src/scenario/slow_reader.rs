@@ -1,23 +1,23 @@
 //! Some of a room stop reading: a slow reader hurts only itself (BOUNDED).
 //!
-//! First everybody reads, then the slow ones stop, with small receive buffers so that their outboxes fill soon. They
-//! must find `going_away` with their resume points and close 4005, come back, and complete their streams (RESUMABLE);
-//! the others' latencies before and during are reported side by side.
+//! By turns everybody reads, and the slow ones stop, with small receive buffers so that their outboxes fill soon. Each
+//! time they must find `going_away` with their resume points and close 4005, come back, and complete their streams
+//! (RESUMABLE). What the others wait for their messages in turns with it stands beside the same in turns without, their
+//! return included.
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::measure::as_f64;
 use crate::options::Common;
-use crate::pacer::Spread;
 use crate::report::Report;
-use crate::run::{Crew, Order, Part, People, Run};
-use crate::statistics::moved_percent;
+use crate::run::{Crew, Order, Part, People, Plan, Run};
 
 /// The kernel's receive buffer of a slow reader, in bytes: two segments of the loopback, so that it fills soon and yet
 /// lets the backlog through at full speed afterwards.
 const SLOW_RECEIVE_BYTES: u32 = 128 * 1024;
+/// A turn goes on for so long after the pause: they are asked to stay away for a second, and have to catch up.
+const RETURN: Duration = Duration::from_secs(3);
 
 /// The options of `slow_reader`.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,6 +34,10 @@ pub struct Args {
     /// How long the slow ones do not read. They must be cut within it.
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pause: u64,
+    /// How often without and with take turns. The measured time is divided among them, but none is shorter than the pause
+    /// and what follows.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
+    turns: u32,
 }
 
 /// Runs it.
@@ -56,27 +60,25 @@ pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> 
         crew.add(Part { options, conversations: rooms.clone(), depth: 0, timed: !is_slow });
     }
     crew.assemble().await?;
-    crew.conduct(common.warming(), args.rate, Spread::Even, || (0, 0)).await?;
-    let before = run.deliver.borrow().percentiles();
-    run.deliver.borrow_mut().clear();
-    for person in readers + 1..=readers + slow {
-        crew.order(person, Order::Pause(Duration::from_secs(args.pause)));
-    }
-    crew.conduct(Duration::ZERO, args.rate, Spread::Even, || (0, 0)).await?;
-    let during = run.deliver.borrow().percentiles();
+    let pause = Duration::from_secs(args.pause);
+    let length = (common.measured() / (2 * args.turns)).max(pause + RETURN);
+    let plan = Plan { rounds: args.turns, length, rate: args.rate };
+    let sides = crew.by_sides(plan, async || {
+        for person in readers + 1..=readers + slow {
+            crew.order(person, Order::Pause(pause));
+        }
+    });
+    let sides = sides.await?;
     let mut report = crew.finish("slow_reader", &rooms).await?;
-    report.extra.insert("deliver_us_before".to_owned(), json!(before));
-    report.extra.insert("deliver_us_during".to_owned(), json!(during));
-    if let (Some(before), Some(during)) = (before, during) {
-        let moved = moved_percent(as_f64(before.p99), as_f64(during.p99));
-        report.extra.insert("p99_moved_percent".to_owned(), json!(moved));
-    }
+    sides.report(&mut report, common.max_late);
     let told = |how: &&String| how.starts_with("4005") && how.contains("right resume points");
     let cut: u64 = run.endings.borrow().iter().filter(|(how, _)| told(how)).map(|(_, count)| count).sum();
     report.extra.insert("slow_readers_cut_with_a_resume_point".to_owned(), json!(cut));
-    if cut < u64::from(args.slow) {
-        report
-            .invalid(format!("only {cut} of {slow} slow readers were told, closed with 4005 and given resume points"));
+    let stops = u64::from(args.slow) * u64::from(args.turns);
+    if cut < stops {
+        report.invalid(format!(
+            "slow readers stopped {stops} times, and were told, closed with 4005 and given resume points only {cut} times"
+        ));
     }
     Ok(report)
 }

@@ -1,21 +1,21 @@
 //! Everybody in a large room types at once, and somebody sends: what typing does to messages.
 //!
 //! Typing is promised nothing and dropped first (BOUNDED), so messages should not notice. By turns the same messages are
-//! sent without and with the storm; the medians of the two p99 stand side by side.
+//! sent without and with the storm. In a room of more than 200 a hub tells nobody who types: there the storm is what the
+//! typers say; in a smaller one it is what all the others hear of it.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use serde_json::json;
 
+use crate::measure::as_f64;
 use crate::options::Common;
-use crate::pacer::Spread;
 use crate::report::Report;
-use crate::run::{Crew, Order, Part, People, Run};
-use crate::statistics::{median, moved_percent};
+use crate::run::{Crew, Order, Part, People, Plan, Run};
 
-/// How often typers are told to type; each has a share of them.
-const BEAT: Duration = Duration::from_millis(20);
+/// Nobody says more often than this that they type, in seconds: a hub passes ten a second on.
+const EVERY_MIN: f64 = 0.1;
 
 /// The options of `typing_storm`.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,14 +26,14 @@ pub struct Args {
     /// People; each of their sockets types for them. Less than the members saves registrations.
     #[arg(long, value_name = "N")]
     people: Option<u32>,
-    /// Every so many seconds each of them says that they type.
-    #[arg(long, value_name = "SECONDS", default_value_t = 4.0)]
+    /// Every so many seconds each of them says that they type. A mark lasts for five, so whoever goes on says it every three.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
     every: f64,
     /// Messages a second.
     #[arg(long, value_name = "N", default_value_t = 10.0)]
     rate: f64,
     /// How often without and with take turns. The measured time is divided among them.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
     turns: u32,
 }
 
@@ -51,51 +51,22 @@ pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> 
     }
     crew.assemble().await?;
     let typed = Cell::new(0_u64);
-    let length = common.measured() / (2 * args.turns);
-    let mut p99 = (Vec::new(), Vec::new());
-    for turn in 0..2 * args.turns {
-        // Without, with, with, without: neither is always the later one.
-        let storms = matches!(turn % 4, 1 | 2);
-        let storm = async {
-            if storms {
-                type_on(&crew, args, &typed).await;
-            }
-            std::future::pending::<()>().await;
-        };
-        run.deliver.borrow_mut().clear();
-        let warming = if turn == 0 { common.warming() } else { Duration::from_millis(500) };
-        let sends = crew.conduct_in(warming, length, args.rate, Spread::Even, || (0, 0));
-        tokio::select! {
-            biased;
-            sent = sends => sent?,
-            () = storm => {}
-        }
-        let found = run.deliver.borrow().percentiles().map_or(0.0, |found| crate::measure::as_f64(found.p99));
-        if storms { p99.1.push(found) } else { p99.0.push(found) }
-    }
+    let plan = Plan { rounds: args.turns, length: common.measured() / (2 * args.turns), rate: args.rate };
+    let sides = crew.by_sides(plan, async || type_on(&crew, args, &typed).await).await?;
     let mut report = crew.finish("typing_storm", &rooms).await?;
-    let (without, with) = (median(&p99.0), median(&p99.1));
-    report.extra.insert("p99_us_without".to_owned(), json!(without));
-    report.extra.insert("p99_us_with".to_owned(), json!(with));
-    report.extra.insert("p99_moved_percent".to_owned(), json!(moved_percent(without, with)));
+    sides.report(&mut report, common.max_late);
     report.extra.insert("typing_sent".to_owned(), json!(typed.get()));
     report.extra.insert("typing_delivered".to_owned(), json!(run.typings.get()));
     Ok(report)
 }
 
-/// Has everybody type, evenly over the time, for ever.
+/// Has everybody type, one after another, for ever.
 async fn type_on(crew: &Crew, args: &Args, typed: &Cell<u64>) {
-    let share = crate::measure::as_f64(crew.len() as u64) * BEAT.as_secs_f64() / args.every.max(0.02);
-    let (mut due, mut next) = (0.0, 0);
-    let mut beat = tokio::time::interval(BEAT);
-    loop {
+    let each = args.every.max(EVERY_MIN) / as_f64(crew.len().max(1) as u64);
+    let mut beat = tokio::time::interval(Duration::from_secs_f64(each));
+    for typer in (0..crew.len()).cycle() {
         beat.tick().await;
-        due += share;
-        while due >= 1.0 {
-            crew.order(next % crew.len(), Order::Type { slot: 0 });
-            typed.set(typed.get() + 1);
-            next += 1;
-            due -= 1.0;
-        }
+        crew.order(typer, Order::Type { slot: 0 });
+        typed.set(typed.get() + 1);
     }
 }

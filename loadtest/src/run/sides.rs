@@ -1,0 +1,163 @@
+//! The same messages without something and with it, by turns: what it does to whoever has no part in it.
+//!
+//! On a machine that others share, the 99th percentile of one minute and that of the next differ by a third with nothing
+//! changed. So each round has both sides over the same sockets, in every other round the second one first, and what counts
+//! is the median of the rounds' ratios. What the generator did is kept for each side, as it may be what is slower.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Crew, Run};
+use crate::host::cpu::Cpu;
+use crate::measure::{Latencies, as_f64, per};
+use crate::pacer::{Lag, Spread};
+use crate::report::{Report, Round};
+use crate::statistics::{Interval, median, moved_percent};
+
+/// At the beginning of a turn this much is not measured.
+const WARM_AGAIN: Duration = Duration::from_millis(500);
+/// Of what the ratio is.
+const RATIO_OF: &str = "deliver_us_p99";
+
+/// How both sides are measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) rounds: u32,
+    /// How long each side of each round is measured.
+    pub(crate) length: Duration,
+    /// Messages a second.
+    pub(crate) rate: f64,
+}
+
+/// What was used: by the server, by the generator, and over how long.
+#[derive(Debug, Clone, Copy, Default)]
+struct Used {
+    server: Cpu,
+    own: Cpu,
+    spent_ns: u64,
+}
+
+impl Used {
+    fn up_to_now(run: &Run) -> Self {
+        let window = run.window.borrow();
+        Self {
+            server: window.server.unwrap_or_default(),
+            own: window.own.unwrap_or_default(),
+            spent_ns: window.spent_ns,
+        }
+    }
+}
+
+/// All turns of one side.
+#[derive(Debug, Default)]
+struct Side {
+    p99_us: Vec<f64>,
+    deliver: Latencies,
+    lag: Lag,
+    used: Used,
+}
+
+impl Side {
+    /// Takes what a turn came to, since what was used before.
+    fn take(&mut self, run: &Run, before: Used) {
+        let (deliver, lag, now) = (run.deliver.take(), run.lag.take(), Used::up_to_now(run));
+        self.p99_us.push(deliver.percentiles().map_or(0.0, |found| as_f64(found.p99)));
+        self.deliver.add(&deliver);
+        self.lag.add(&lag);
+        self.used.server += now.server - before.server;
+        self.used.own += now.own - before.own;
+        self.used.spent_ns += now.spent_ns - before.spent_ns;
+    }
+
+    fn told(&self) -> Value {
+        let percent = |cpu: Cpu| per(cpu.used_ns, Duration::from_nanos(self.used.spent_ns).as_secs_f64()) / 1e7;
+        json!({
+            "p99_us": self.p99_us,
+            "deliver_us": self.deliver.percentiles(),
+            "server_cpu_percent": percent(self.used.server),
+            "generator_cpu_percent": percent(self.used.own),
+            "generator_lag_us": self.lag.percentiles(),
+            "late_percent": self.lag.late_percent(),
+        })
+    }
+}
+
+/// Both sides.
+#[derive(Debug, Default)]
+pub(crate) struct Sides {
+    without: Side,
+    with: Side,
+}
+
+impl Sides {
+    /// Enters what they came to.
+    pub(crate) fn report(&self, report: &mut Report, max_late: f64) {
+        let pairs = self.without.p99_us.iter().zip(&self.with.p99_us).filter(|(without, _)| **without > 0.0);
+        report.rounds =
+            pairs.map(|(without, with)| Round { figure: *with, floor: *without, ratio: with / without }).collect();
+        let ratios: Vec<f64> = report.rounds.iter().map(|round| round.ratio).collect();
+        report.ratio_interval = Interval::of(&ratios);
+        report.ratio = report.ratio_interval.map(|interval| interval.median);
+        report.ratio_of = Some(RATIO_OF.to_owned());
+        let moved = report.ratio.and_then(|ratio| moved_percent(1.0, ratio));
+        for (name, value) in [
+            ("p99_us_without", json!(median(&self.without.p99_us))),
+            ("p99_us_with", json!(median(&self.with.p99_us))),
+            ("p99_moved_percent", json!(moved)),
+            ("without", self.without.told()),
+            ("with", self.with.told()),
+        ] {
+            report.extra.insert(name.to_owned(), value);
+        }
+        // Late on one side alone, it would not show in the sum of both.
+        let late = self.with.lag.late_percent();
+        if late > max_late {
+            report
+                .invalid(format!("the generator lagged where it counts: {late:.2} % of its sends were over 5 ms late"));
+        }
+    }
+}
+
+impl Crew {
+    /// The first player sends, without something and with it, by turns. `disturb` is begun with each turn that is with
+    /// it, and is over with that at the latest.
+    pub(crate) async fn by_sides(&self, plan: Plan, mut disturb: impl AsyncFnMut()) -> anyhow::Result<Sides> {
+        let run = &self.run;
+        let mut sides = Sides::default();
+        self.conduct_in(run.common.warming(), Duration::ZERO, plan.rate, Spread::Even, || (0, 0)).await?;
+        run.replace_lag(Lag::default());
+        for round in 0..plan.rounds {
+            for is_with in [round % 2 == 1, round % 2 == 0] {
+                let before = Used::up_to_now(run);
+                let disturbance = async {
+                    if is_with {
+                        disturb().await;
+                    }
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! {
+                    biased;
+                    sent = self.turn(plan) => sent?,
+                    () = disturbance => {}
+                }
+                let side = if is_with { &mut sides.with } else { &mut sides.without };
+                side.take(run, before);
+            }
+        }
+        // All of it is the run's.
+        for side in [&sides.without, &sides.with] {
+            run.deliver.borrow_mut().add(&side.deliver);
+            run.lag.borrow_mut().add(&side.lag);
+        }
+        Ok(sides)
+    }
+
+    /// One side once, to its last delivery: what comes late counts too, or the slowest were left out.
+    async fn turn(&self, plan: Plan) -> anyhow::Result<()> {
+        self.pace(WARM_AGAIN, plan.length, plan.rate, Spread::Even, || (0, 0)).await?;
+        self.settle().await;
+        self.run.end_measuring();
+        Ok(())
+    }
+}
