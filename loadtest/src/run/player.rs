@@ -18,6 +18,11 @@ use crate::client::{Client, Following, Happening, Options, Seen, Via};
 /// The most members of a conversation in which presence is told.
 const SMALL: usize = 50;
 
+/// Whoever stopped reading once rests after each frame from then on: by the runtime's timers that is one a millisecond.
+/// A slow device is slow when it comes back too; and a heap that is read in one go would make the others late because of
+/// this thread, not because of the server.
+const SLOW_REST: Duration = Duration::from_micros(500);
+
 /// What a player can be told to do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Order {
@@ -42,7 +47,7 @@ pub(crate) enum Order {
     Drop,
     /// Begin to send by itself.
     Begin,
-    /// Stop reading for so long.
+    /// Stop reading for so long, and be slow from then on.
     Pause(Duration),
     /// Go home.
     Leave,
@@ -141,14 +146,12 @@ impl Player {
         let run = Rc::clone(&self.run);
         // Closed never: the run outlives its players.
         let mut door = run.doors.acquire().await.ok();
-        // Whoever stopped once has a heap to catch up with, and lets the others read after each frame of it: else what is
-        // late at them is late because of this thread.
-        let mut gives_way = false;
+        let mut is_slow = false;
         loop {
             match self.turn().await {
                 Turn::Order(None) => return self.go_home().await,
                 Turn::Order(Some(Order::Pause(time))) => {
-                    gives_way = true;
+                    is_slow = true;
                     tokio::time::sleep(time).await;
                 }
                 Turn::Order(Some(order)) => self.follow(order),
@@ -158,8 +161,8 @@ impl Player {
                 drop(door.take());
                 self.now_live();
             }
-            if gives_way {
-                tokio::task::yield_now().await;
+            if is_slow {
+                tokio::time::sleep(SLOW_REST).await;
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! By turns everybody reads, and the slow ones stop, with small receive buffers so that their outboxes fill soon. Each
 //! time they must find `going_away` with their resume points and close 4005, come back, and complete their streams
-//! (RESUMABLE). What the others wait for their messages in turns with it stands beside the same in turns without, their
+//! (RESUMABLE), a frame a millisecond. What the others wait for their messages in turns with it stands beside the same in turns without, their
 //! return included.
 
 use std::time::Duration;
