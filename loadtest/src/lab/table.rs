@@ -157,6 +157,14 @@ mod tests {
     }
 
     #[test]
+    fn a_ratio_is_told_with_its_bounds_where_there_is_no_floor_too() {
+        let mut entry = entry();
+        entry.floor = None;
+        assert!(entry.lines().contains("ratio: 9.00 [8.50..9.50]"), "{}", entry.lines());
+        assert!(markdown(&[entry]).contains("| - | 9.00 [8.50..9.50] | 7 |"));
+    }
+
+    #[test]
     fn a_figure_that_is_missing_meets_no_budget() {
         assert!(!Measured::new("CPU", None, "µs", Budget::AtMost(18.0)).met);
     }

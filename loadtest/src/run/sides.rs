@@ -161,3 +161,45 @@ impl Crew {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side(p99_us: &[f64], lags_ms: &[u64]) -> Side {
+        let mut side = Side { p99_us: p99_us.to_vec(), ..Side::default() };
+        for ms in lags_ms {
+            side.lag.record(0, ms * 1_000_000);
+        }
+        side
+    }
+
+    fn report_of(sides: &Sides) -> Report {
+        let mut report = Report { valid: true, ..Report::default() };
+        sides.report(&mut report, 1.0);
+        report
+    }
+
+    #[test]
+    fn one_bad_round_on_either_side_does_not_move_what_both_come_to() {
+        let sides = Sides {
+            without: side(&[10.0, 10.0, 90.0, 20.0, 10.0], &[1]),
+            with: side(&[11.0, 80.0, 99.0, 22.0, 11.0], &[1]),
+        };
+        let report = report_of(&sides);
+        assert!(report.valid && report.floor.is_none());
+        assert!(report.ratio.is_some_and(|ratio| (ratio - 1.1).abs() < 1e-9), "{:?}", report.ratio);
+        assert_eq!((report.rounds.len(), report.ratio_interval.map(|interval| interval.rounds)), (5, Some(5)));
+        let moved = report.extra.get("p99_moved_percent").and_then(Value::as_f64);
+        assert!(moved.is_some_and(|moved| (moved - 10.0).abs() < 1e-6), "{moved:?}");
+    }
+
+    #[test]
+    fn a_round_of_which_nothing_was_heard_is_none_and_a_late_generator_is_no_measure() {
+        let quiet = [1; 400];
+        let sides = Sides { without: side(&[0.0, 10.0], &quiet), with: side(&[5.0, 10.0], &[1, 1, 6]) };
+        let report = report_of(&sides);
+        assert_eq!(report.ratio_interval.map(|interval| interval.rounds), Some(1));
+        assert!(!report.valid, "it was late where it counts, though seldom over both");
+    }
+}

@@ -2,8 +2,8 @@
 //!
 //! By turns everybody reads, and the slow ones stop, with small receive buffers so that their outboxes fill soon. Each
 //! time they must find `going_away` with their resume points and close 4005, come back, and complete their streams
-//! (RESUMABLE), a frame a millisecond. What the others wait for their messages in turns with it stands beside the same in turns without, their
-//! return included.
+//! (RESUMABLE), a frame a millisecond. What the others wait for their messages meanwhile, that return included, stands
+//! beside what they wait in the turns without.
 
 use std::time::Duration;
 
@@ -16,8 +16,9 @@ use crate::run::{Crew, Order, Part, People, Plan, Run};
 /// The kernel's receive buffer of a slow reader, in bytes: two segments of the loopback, so that it fills soon and yet
 /// lets the backlog through at full speed afterwards.
 const SLOW_RECEIVE_BYTES: u32 = 128 * 1024;
-/// A turn goes on for so long after the pause: they are asked to stay away for a second, and have to catch up.
-const RETURN: Duration = Duration::from_secs(3);
+/// A turn goes on for so long after the pause: they take what they find, stay away for the second that they are asked to,
+/// and catch up.
+const RETURN: Duration = Duration::from_secs(4);
 
 /// The options of `slow_reader`.
 #[derive(Debug, Clone, clap::Args)]
