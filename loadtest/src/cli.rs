@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use crate::client::ClientError;
 use crate::compare::Compare;
 use crate::floor;
+use crate::host::stop;
 use crate::lab::Lab;
 use crate::peer;
 use crate::report::Report;
@@ -134,8 +135,8 @@ fn run(scenario: &Scenario) -> anyhow::Result<Report> {
     let report = on_this_thread(async {
         tokio::select! {
             biased;
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
+            asked = stop::asked() => {
+                asked?;
                 anyhow::bail!("interrupted")
             }
             report = scenario.run() => report,

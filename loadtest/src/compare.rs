@@ -11,6 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::host::cores::Cores;
+use crate::host::stop;
 use crate::lab::{Folder, Stand, Store, Told, number};
 use crate::statistics::{Interval, median};
 
@@ -82,6 +83,7 @@ impl Compare {
     pub fn run(&self) -> anyhow::Result<bool> {
         let words: Vec<&str> = self.scenario.iter().map(String::as_str).collect();
         crate::cli::scenario(&words)?;
+        stop::listen()?;
         let folder = Folder::below(&self.folder)?;
         let cores = Cores::for_a_server();
         let side = |name: &str, of: &str, pid| {

@@ -1,11 +1,13 @@
 //! What the machine says of the server: memory and descriptors of its process, and the kernel's socket memory. Its CPU
-//! is in [`cpu`], where it runs in [`cores`]; how one that was started here is stopped, in [`child`].
+//! is in [`cpu`], where it runs in [`cores`]; how one that was started here is stopped, in [`child`]; how this process is
+//! asked to, in [`stop`].
 //!
 //! Everything comes from `/proc`, by process id; what cannot be read is `None` and never guessed.
 
 pub(crate) mod child;
 pub mod cores;
 pub mod cpu;
+pub(crate) mod stop;
 
 use std::fs;
 

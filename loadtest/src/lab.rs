@@ -19,6 +19,7 @@ use serde_json::json;
 use self::rows::{ROWS, Row};
 use self::table::{Entry, Measured, markdown};
 use crate::host::cores::Cores;
+use crate::host::stop;
 
 pub(crate) use self::child::Told;
 pub(crate) use self::stand::{Folder, Stand, Store};
@@ -71,6 +72,7 @@ impl Lab {
             return Ok(true);
         }
         self.know_rows()?;
+        stop::listen()?;
         let server =
             fs::canonicalize(&self.server).with_context(|| format!("{} is not there", self.server.display()))?;
         let cores = Cores::for_a_server();
@@ -79,6 +81,7 @@ impl Lab {
         for row in ROWS.iter().filter(|row| self.wants(row.name, row.is_long)) {
             let entry = self.measure(row, &server, &folder, &cores);
             self.keep(&mut entries, entry.with_context(|| format!("row {}", row.name)))?;
+            ensure!(!stop::is_asked(), "interrupted");
         }
         if self.wants(start::NAME, false) {
             let entry = start::measure(&server, &folder.path().join(start::NAME), &cores, self.messages);

@@ -35,13 +35,12 @@ mod wire;
 use std::fs;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::args::{Args, Places, What};
 use self::kind::Kind;
 use self::report::{Comparison, Conditions};
 use self::round::Peer;
-use crate::host::raise_open_files;
+use crate::host::{raise_open_files, stop};
 
 /// Measures the peers that are there. `true` if every ledger is clean.
 ///
@@ -56,17 +55,8 @@ pub async fn run(args: &Args) -> anyhow::Result<bool> {
     tokio::select! {
         biased;
         // What was started is stopped, as what holds it is dropped.
-        stopped = stopped() => stopped.and_then(|()| anyhow::bail!("interrupted")),
+        asked = stop::asked() => asked.map_err(Into::into).and_then(|()| anyhow::bail!("interrupted")),
         clean = compare(args) => clean,
-    }
-}
-
-async fn stopped() -> anyhow::Result<()> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        biased;
-        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
-        _ = terminated.recv() => Ok(()),
     }
 }
 

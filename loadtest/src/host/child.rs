@@ -2,7 +2,8 @@
 //!
 //! By its process, never by its name; it is waited for, so that what it held is free afterwards. Blocks.
 
-use std::process::Child;
+use std::io;
+use std::process::{Child, ExitStatus};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,20 @@ pub(crate) fn stop(child: &mut Child, patience: Duration) {
             child.kill().ok();
             child.wait().ok();
             return;
+        }
+        sleep(LOOK);
+    }
+}
+
+/// Waits until it has ended, or stops it as soon as `asked` says so; how it ended by itself.
+pub(crate) fn wait(child: &mut Child, patience: Duration, asked: impl Fn() -> bool) -> io::Result<Option<ExitStatus>> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if asked() {
+            stop(child, patience);
+            return Ok(None);
         }
         sleep(LOOK);
     }
@@ -59,6 +74,15 @@ mod tests {
         stop(&mut child, Duration::from_mins(1));
         assert_eq!(child.try_wait().unwrap().and_then(|status| status.code()), Some(7));
         stop(&mut child, Duration::ZERO);
+    }
+
+    #[test]
+    fn one_that_is_waited_for_is_stopped_with_whoever_waits() {
+        let mut child = shell("exit 7");
+        assert!(matches!(wait(&mut child, Duration::from_mins(1), || true), Ok(None)));
+        assert_eq!(child.try_wait().unwrap().and_then(|status| status.code()), Some(7));
+        let status = wait(&mut child, Duration::ZERO, || true).unwrap();
+        assert_eq!(status.and_then(|status| status.code()), Some(7), "it has ended by itself");
     }
 
     #[test]

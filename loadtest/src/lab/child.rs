@@ -2,27 +2,34 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::Value;
+
+use crate::host::{child, stop};
+
+/// A scenario that takes longer to stop is ended.
+const STOPPING: Duration = Duration::from_secs(5);
 
 /// A report, as it was written.
 #[derive(Debug, Clone)]
 pub(crate) struct Told(Value);
 
 impl Told {
-    /// Runs `loadtest` with these words and reads its report. Blocks.
+    /// Runs `loadtest` with these words and reads its report. Blocks; stops it when this process is asked to stop.
     pub(crate) fn by(words: &[String], folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join("report.json");
         std::fs::remove_file(&path).ok();
-        let status = Command::new(std::env::current_exe()?)
+        let mut child = Command::new(std::env::current_exe()?)
             .args(words)
             .arg("--report")
             .arg(&path)
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .status()?;
+            .spawn()?;
+        let Some(status) = child::wait(&mut child, STOPPING, stop::is_asked)? else { bail!("interrupted") };
         let text = std::fs::read(&path).with_context(|| format!("no report of {}: {status}", words.join(" ")))?;
         Ok(Self(serde_json::from_slice(&text)?))
     }

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::kind::Kept;
 use super::ledger::{Publisher, Tally};
-use super::link::{Link, LinkError, Opening};
+use super::link::{Link, LinkError};
 use super::payload;
 use super::sample::{Measure, Sample, Took, Watch};
 use super::stage::Stage;
@@ -24,6 +24,8 @@ use crate::measure::{Clock, Latencies};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// It runs so long before it is measured.
 const WARM_UP: Duration = Duration::from_millis(500);
+/// What a sender reads from the kernel at once, in bytes.
+const READ_BYTES: usize = 8 * 1024;
 
 /// How acknowledged publishes are made.
 #[derive(Debug, Clone, Copy)]
@@ -76,8 +78,7 @@ pub(super) async fn measure(stage: &Stage, kept: Kept, load: Load) -> anyhow::Re
     let mut tasks = JoinSet::new();
     for sender in 0..load.senders {
         let (wire, room) = stage.sender(sender, kept);
-        let opening = Opening { read_bytes: 8 * 1024, source: None };
-        let link = Link::open(&stage.target, wire, opening).await.context("a sender is not let in")?;
+        let link = Link::open(&stage.target, wire, READ_BYTES).await.context("a sender is not let in")?;
         let (board, run) = (Rc::clone(&board), stage.run);
         tasks.spawn_local(async move {
             let sent = send(link, sender, &room, run, load, &board).await;

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::ledger::Tally;
-use super::link::{Link, Opening};
+use super::link::Link;
 use super::sample::{Measure, Sample, Watch};
 use super::stage::Stage;
 use crate::host::Process;
@@ -32,7 +32,7 @@ pub(super) async fn connects(stage: &Stage, seconds: u64) -> Sample {
         let target = stage.target.clone();
         visitors.spawn_local(async move {
             while began.elapsed() < Duration::from_secs(seconds) {
-                match Link::open(&target, visits(), Opening { read_bytes: 1024, source: None }).await {
+                match Link::open(&target, visits(), 1024).await {
                     Ok(_link) => came.set(came.get() + 1),
                     Err(error) => {
                         failed.set(failed.get() + 1);
@@ -61,7 +61,7 @@ pub(super) async fn idle(stage: &Stage, count: usize) -> anyhow::Result<Sample> 
     let links: Vec<Link> = stream::iter(0..count)
         .map(|index| async move {
             let (wire, room) = stage.idler(index);
-            let mut link = Link::open(&stage.target, wire, Opening { read_bytes: 512, source: None }).await?;
+            let mut link = Link::open(&stage.target, wire, 512).await?;
             link.join(&room).await?;
             anyhow::Ok(link)
         })

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::ledger::{Reader, Tally};
-use super::link::{Link, Opening};
+use super::link::Link;
 use super::payload;
 use super::sample::{Measure, Sample, Took, Watch};
 use super::stage::Stage;
@@ -102,16 +102,15 @@ pub(super) struct Hall {
 impl Hall {
     /// Opens the room.
     pub(super) async fn assemble(stage: &Stage, receivers: usize, size: usize) -> anyhow::Result<Self> {
-        let opening = Opening { read_bytes: READ_BYTES, source: None };
         let (wire, room) = stage.publisher();
-        let mut publisher = Link::open(&stage.target, wire, opening).await.context("the publisher is not let in")?;
+        let mut publisher = Link::open(&stage.target, wire, READ_BYTES).await.context("the publisher is not let in")?;
         if stage.publisher_joins() {
             publisher.join(&room).await.context("the publisher is not let in")?;
         }
         let links: Vec<Link> = stream::iter(0..receivers)
             .map(|index| async move {
                 let (wire, room) = stage.receiver(index);
-                let mut link = Link::open(&stage.target, wire, opening).await?;
+                let mut link = Link::open(&stage.target, wire, READ_BYTES).await?;
                 link.join(&room).await?;
                 anyhow::Ok(link)
             })

@@ -3,7 +3,6 @@
 //! Owned by one task. Reads as much as is there with one wake, as a receiver of many messages must not be what is
 //! measured; answers pings itself.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -55,15 +54,6 @@ impl From<WsError> for LinkError {
     }
 }
 
-/// How a socket is opened.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Opening {
-    /// What is read from the kernel at once, in bytes.
-    pub(super) read_bytes: usize,
-    /// The address to come from.
-    pub(super) source: Option<IpAddr>,
-}
-
 /// A logged-in connection.
 pub(super) struct Link {
     stream: WebSocketStream<TcpStream>,
@@ -73,13 +63,13 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects and logs in.
-    pub(super) async fn open(target: &Target, wire: Box<dyn Wire>, opening: Opening) -> Result<Self, LinkError> {
-        timeout(OPENING, Self::log_in(target, wire, opening)).await.map_err(|_| LinkError::Silent)?
+    /// Connects and logs in; it reads so much at once.
+    pub(super) async fn open(target: &Target, wire: Box<dyn Wire>, read_bytes: usize) -> Result<Self, LinkError> {
+        timeout(OPENING, Self::log_in(target, wire, read_bytes)).await.map_err(|_| LinkError::Silent)?
     }
 
-    async fn log_in(target: &Target, mut wire: Box<dyn Wire>, opening: Opening) -> Result<Self, LinkError> {
-        let tcp = connect(target.address, opening.source, None).await?;
+    async fn log_in(target: &Target, mut wire: Box<dyn Wire>, read_bytes: usize) -> Result<Self, LinkError> {
+        let tcp = connect(target.address, None, None).await?;
         tcp.set_nodelay(true)?;
         let door = wire.door();
         let mut request = format!("ws://{}{}", target.authority, door.path).into_client_request()?;
@@ -87,8 +77,8 @@ impl Link {
             request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
         }
         let config = WebSocketConfig::default()
-            .read_buffer_size(opening.read_bytes)
-            .write_buffer_size(opening.read_bytes)
+            .read_buffer_size(read_bytes)
+            .write_buffer_size(read_bytes)
             .max_message_size(Some(LONGEST))
             .max_frame_size(Some(LONGEST));
         let (stream, _response) = client_async_with_config(request, tcp, Some(config)).await?;

@@ -10,7 +10,7 @@ use super::args::{Args, What};
 use super::cast::Cast;
 use super::fan::Hall;
 use super::kind::Kind;
-use super::link::{Link, Opening};
+use super::link::Link;
 use super::report::Comparison;
 use super::sample::{Measure, Sample};
 use super::stage::Stage;
@@ -57,7 +57,7 @@ pub(super) async fn find(kind: Kind, args: &Args) -> anyhow::Result<Option<Peer>
     // Ours is let in only with an account; whoever else may be there does not answer as this peer does.
     if !kind.is_hubbub() {
         let stage = Stage { kind, target: target.clone(), pid, round: 0, run: 0, cast: None };
-        let visit = Link::open(&target, stage.visitor(0)(), Opening { read_bytes: 4_096, source: None }).await;
+        let visit = Link::open(&target, stage.visitor(0)(), 4_096).await;
         if let Err(error) = visit {
             anyhow::ensure!(url.is_none(), "{place} is not {}: {error}", kind.title());
             eprintln!("who listens at {place} is not {}: {error}", kind.title());

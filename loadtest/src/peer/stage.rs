@@ -2,7 +2,7 @@
 
 use super::cast::Cast;
 use super::kind::{Kept, Kind};
-use super::link::{Link, Opening};
+use super::link::Link;
 use super::wire::centrifugo::Centrifugo;
 use super::wire::hubbub::{Following, Hubbub};
 use super::wire::nats::Nats;
@@ -136,7 +136,7 @@ impl Stage {
 
     async fn ask_jetstream(&self, what: &str, name: &str, body: &str) -> anyhow::Result<()> {
         let wire = Box::new(Nats::new(Some(u64::MAX)));
-        let mut link = Link::open(&self.target, wire, Opening { read_bytes: 4_096, source: None }).await?;
+        let mut link = Link::open(&self.target, wire, 4_096).await?;
         let subject = format!("$JS.API.STREAM.{what}.{name}");
         link.publish(&Publish { room: &subject, number: 0, payload: body, ack: Ack::Wanted });
         link.flush().await?;
