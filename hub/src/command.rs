@@ -36,14 +36,20 @@ pub(crate) enum Later {
 /// Waits until it can be done, and does it.
 pub(crate) async fn wait(connection: &Rc<Connection>, who: Who, local: &Rc<Local>, later: Later) {
     match later {
-        Later::Home(input) => local.to_home_later(*input).await,
-        Later::Renew(renew) => Asker { connection, who, local }.renew(renew).await,
+        Later::Home(input) => local.to_home_later(input).await,
+        Later::Renew(renew) => Asker { connection, who, local, bytes: 0 }.renew(renew).await,
     }
 }
 
-/// Does what a frame asks, or gives back what has to be waited for.
-pub(crate) fn handle(connection: &Rc<Connection>, who: Who, local: &Rc<Local>, frame: ClientFrame) -> Option<Later> {
-    let asker = Asker { connection, who, local };
+/// Does what a frame of so many bytes asks, or gives back what has to be waited for.
+pub(crate) fn handle(
+    connection: &Rc<Connection>,
+    who: Who,
+    local: &Rc<Local>,
+    frame: ClientFrame,
+    bytes: u32,
+) -> Option<Later> {
+    let asker = Asker { connection, who, local, bytes };
     if local.is_draining() && !matches!(frame, ClientFrame::Ping(_)) {
         let error = ErrorBody::new(ErrorCode::Draining, "this server is stopping: come back when it said, and resume");
         asker.refuse(frame.id().cloned(), error);
@@ -91,11 +97,12 @@ pub(crate) fn handle(connection: &Rc<Connection>, who: Who, local: &Rc<Local>, f
     None
 }
 
-/// Who asks, and over which socket.
+/// Who asks, over which socket, and how long the frame was.
 struct Asker<'a> {
     connection: &'a Rc<Connection>,
     who: Who,
     local: &'a Rc<Local>,
+    bytes: u32,
 }
 
 impl Asker<'_> {
@@ -199,8 +206,8 @@ impl Asker<'_> {
 
     /// Counts a command as taken, until its answer.
     fn open(&self) -> OpenCount {
-        self.connection.took_command();
-        self.local.open_command()
+        self.connection.took_command(self.bytes);
+        self.local.open_command(self.bytes)
     }
 
     fn reply_to(
@@ -214,7 +221,7 @@ impl Asker<'_> {
     }
 
     fn to_home(&self, input: HomeInput) -> Option<Later> {
-        self.local.to_home(input).err().map(|input| Later::Home(Box::new(input)))
+        self.local.to_home(input).err().map(Later::Home)
     }
 
     fn may_be_ephemeral(&self) -> bool {

@@ -36,9 +36,9 @@ const SLOW_LINGER: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(5);
 /// A slow reader is asked to come back after this long, in milliseconds.
 const SLOW_RECONNECT_MS: u64 = 1_000;
-/// Bytes of commands that may wait for their answers before no more are read: few large ones, or as many small ones as may
-/// wait.
-const MAX_BYTES_IN_FLIGHT: usize = 512 * 1024;
+/// Bytes of commands that may wait for their answers before no more are read: ten of the largest, or all that may wait of
+/// 16 KiB each (BOUNDED).
+const MAX_BYTES_IN_FLIGHT: u32 = 1024 * 1024;
 
 /// A socket.
 pub(crate) struct Connection {
@@ -59,8 +59,8 @@ pub(crate) struct Connection {
     /// Ephemeral frames of the second in which the last came: that second, and how many.
     pub(crate) ephemeral: Cell<(u32, u8)>,
     in_flight: Cell<usize>,
-    /// Bytes of the commands that were read since all were answered last.
-    bytes_in_flight: Cell<usize>,
+    /// Bytes of their frames.
+    bytes_in_flight: Cell<u32>,
     /// Conversations that were asked for and of which the home has not answered.
     wishes: Cell<usize>,
     /// A page of the log is being read for it, or given to it.
@@ -169,25 +169,17 @@ impl Connection {
         }
     }
 
-    /// Notes that a command was taken.
-    pub(crate) fn took_command(&self) {
+    /// Notes that a command was taken whose frame had so many bytes.
+    pub(crate) fn took_command(&self, bytes: u32) {
         self.in_flight.set(self.in_flight.get() + 1);
+        self.bytes_in_flight.set(self.bytes_in_flight.get().saturating_add(bytes));
     }
 
-    /// Notes how long a command's frame was, if the command waits for its answer.
-    pub(crate) fn read_bytes(&self, bytes: usize) {
-        if self.in_flight.get() > 0 {
-            self.bytes_in_flight.set(self.bytes_in_flight.get() + bytes);
-        }
-    }
-
-    /// Queues the answer to a command, if it wants one, and lets the next be read.
-    pub(crate) fn answer(&self, frame: Option<&ServerFrame>) {
+    /// Queues the answer to a command of so many bytes, if it wants one, and lets the next be read.
+    pub(crate) fn answer(&self, frame: Option<&ServerFrame>, bytes: u32) {
         let was_full = !self.takes_commands();
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
-        if self.in_flight.get() == 0 {
-            self.bytes_in_flight.set(0);
-        }
+        self.bytes_in_flight.set(self.bytes_in_flight.get().saturating_sub(bytes));
         if let Some(frame) = frame {
             self.frame(frame);
         }
@@ -490,19 +482,35 @@ mod tests {
     #[tokio::test]
     async fn drained_a_socket_that_is_handed_over_hears_the_answers_to_all_that_was_taken_first() {
         let connection = connection().await;
-        connection.took_command();
-        connection.took_command();
+        connection.took_command(0);
+        connection.took_command(0);
         connection.part();
         assert!(!connection.takes_commands(), "nothing more is read");
-        connection.answer(None);
+        connection.answer(None, 0);
         assert_eq!(connection.closing(), None, "DRAINED: one is still to be answered");
         let room = || (0..1024).rev().find(|more| connection.outbox.borrow().has_room_for(*more));
         connection.ask_back(Duration::from_secs(1));
         let left = room();
         connection.ask_back(Duration::ZERO);
         assert_eq!(room(), left, "it is told once when to come back");
-        connection.answer(None);
+        connection.answer(None, 0);
         assert_eq!(connection.closing(), Some(CloseCode::Restart));
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_not_read_is_not_left_for_its_silence() {
+        let (connection, config) = (connection().await, HubConfig::default());
+        connection.expires_at.set(Timestamp::from_ms(1));
+        let after = |seconds: u64| {
+            heartbeat::check(&connection, 0, u32::try_from(seconds).unwrap(), Timestamp::default(), &config);
+            connection.closing()
+        };
+        let dead = config.dead_after.as_secs() + 1;
+        (0..MAX_COMMANDS_IN_FLIGHT).for_each(|_| connection.took_command(0));
+        assert_eq!(after(dead), None, "its answers are late, not its words");
+        connection.answer(None, 0);
+        assert_eq!(after(2 * dead - 1), None, "it is read again, and has its time");
+        assert_eq!(after(2 * dead), Some(CloseCode::HeartbeatLost));
     }
 
     #[tokio::test]
@@ -510,27 +518,25 @@ mod tests {
         let connection = connection().await;
         for taken in 0..MAX_COMMANDS_IN_FLIGHT {
             assert!(connection.takes_commands(), "{taken} wait");
-            connection.took_command();
+            connection.took_command(0);
         }
         assert!(!connection.takes_commands(), "BOUNDED: as many wait as may");
-        connection.answer(None);
+        connection.answer(None, 0);
         assert!(connection.takes_commands(), "an answer makes room for the next");
     }
 
     #[tokio::test]
     async fn bounded_no_command_is_read_while_as_many_bytes_as_may_be_wait_for_their_answer() {
         let connection = connection().await;
-        connection.read_bytes(MAX_BYTES_IN_FLIGHT);
-        assert!(connection.takes_commands(), "what waits for no answer is not kept");
-        for bytes in [1, MAX_BYTES_IN_FLIGHT - 1] {
-            assert!(connection.takes_commands());
-            connection.took_command();
-            connection.read_bytes(bytes);
+        let slow = MAX_BYTES_IN_FLIGHT / 2;
+        connection.took_command(slow);
+        for _ in 0..3 {
+            assert!(connection.takes_commands(), "what is answered counts no more, whatever else still waits");
+            connection.took_command(MAX_BYTES_IN_FLIGHT - slow);
+            assert!(!connection.takes_commands(), "BOUNDED: as many bytes wait as may");
+            connection.answer(None, MAX_BYTES_IN_FLIGHT - slow);
         }
-        assert!(!connection.takes_commands(), "BOUNDED: as many bytes wait as may");
-        connection.answer(None);
-        assert!(!connection.takes_commands(), "which of them were the long one's nobody knows");
-        connection.answer(None);
-        assert!(connection.takes_commands(), "all are answered");
+        connection.answer(None, slow);
+        assert_eq!((connection.in_flight.get(), connection.bytes_in_flight.get()), (0, 0));
     }
 }

@@ -30,18 +30,31 @@ pub(crate) struct ConnectionKey {
 
 /// Counts something that a drain waits for, while it lives: a command that is not yet answered, a socket that parts.
 #[derive(Debug)]
-pub(crate) struct OpenCount(Arc<AtomicU64>);
+pub(crate) struct OpenCount {
+    count: Arc<AtomicU64>,
+    bytes: u32,
+}
 
 impl OpenCount {
     pub(crate) fn new(count: &Arc<AtomicU64>) -> Self {
+        Self::of(count, 0)
+    }
+
+    /// That of a command whose frame had so many bytes.
+    pub(crate) fn of(count: &Arc<AtomicU64>, bytes: u32) -> Self {
         count.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(count))
+        Self { count: Arc::clone(count), bytes }
+    }
+
+    /// How long the command's frame was.
+    pub(crate) const fn bytes(&self) -> u32 {
+        self.bytes
     }
 }
 
 impl Drop for OpenCount {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.count.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

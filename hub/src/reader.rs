@@ -157,9 +157,9 @@ impl Ear<'_> {
         match codec::decode_client(bytes, self.connection.format) {
             Ok(frame) => {
                 *self.faults = 0;
-                let later = command::handle(self.connection, self.who, self.local, frame);
-                self.connection.read_bytes(bytes.len());
-                if let Some(later) = later {
+                // No frame has as many bytes as the type holds.
+                let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                if let Some(later) = command::handle(self.connection, self.who, self.local, frame, length) {
                     return Then::Stop(Heard::Later(later));
                 }
             }

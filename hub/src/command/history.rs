@@ -13,8 +13,6 @@ use hubbub_protocol::record::fitting;
 use hubbub_protocol::{ErrorBody, Record};
 
 use super::Asker;
-use crate::connection::Connection;
-use crate::shard::local::Local;
 
 /// Payload bytes in one page: an eighth of the outbox, 1.4 times as much in JSON. A page that would have more is shorter.
 const MAX_PAGE_BYTES: usize = 128 * 1024;
@@ -43,7 +41,8 @@ impl Asker<'_> {
                 }
                 Err(error) => refused(id, error),
             };
-            answer(&connection, &local, &frame);
+            connection.answer(Some(&frame), open.bytes());
+            local.flush_later(&connection);
             drop(open);
         });
     }
@@ -51,11 +50,6 @@ impl Asker<'_> {
 
 fn refused(id: Option<CommandId>, error: ErrorBody) -> ServerFrame {
     CommandError { id, error }.into()
-}
-
-fn answer(connection: &Rc<Connection>, local: &Local, frame: &ServerFrame) {
-    connection.answer(Some(frame));
-    local.flush_later(connection);
 }
 
 /// As many records as a page has room for: the oldest, or the newest when reading backwards.

@@ -135,8 +135,9 @@ impl Local {
         self.shared.is_leaving()
     }
 
-    pub(crate) fn open_command(&self) -> OpenCount {
-        OpenCount::new(&self.shared.open_commands)
+    /// Counts a command whose frame had so many bytes, while it lives.
+    pub(crate) fn open_command(&self, bytes: u32) -> OpenCount {
+        OpenCount::of(&self.shared.open_commands, bytes)
     }
 
     /// Counts a socket that takes its leave, while it lives.
@@ -260,12 +261,12 @@ impl Local {
     }
 
     /// Hands a command to its home at the end of the turn; gives it back if too much waits for that home already.
-    pub(crate) fn to_home(&self, input: HomeInput) -> Result<(), HomeInput> {
+    pub(crate) fn to_home(&self, input: HomeInput) -> Result<(), Box<HomeInput>> {
         let home = home_of(input.conversation(), self.shared.homes.len());
         let waiting = &mut self.to_homes.borrow_mut()[home];
         if waiting.len() >= COMMAND_QUEUE {
             self.refused.set(true);
-            return Err(input);
+            return Err(Box::new(input));
         }
         waiting.push_back(input);
         self.turn.notify_one();
@@ -273,10 +274,10 @@ impl Local {
     }
 
     /// Hands a command to its home as soon as there is room.
-    pub(crate) async fn to_home_later(&self, mut input: HomeInput) {
+    pub(crate) async fn to_home_later(&self, mut input: Box<HomeInput>) {
         loop {
             let room = self.room.notified();
-            match self.to_home(input) {
+            match self.to_home(*input) {
                 Ok(()) => return,
                 Err(back) => input = back,
             }
@@ -312,9 +313,9 @@ impl Local {
     }
 
     /// What this shard's home answers to a command.
-    pub(crate) fn answer(&self, key: ConnectionKey, frame: Option<&ServerFrame>) {
+    pub(crate) fn answer(&self, key: ConnectionKey, frame: Option<&ServerFrame>, open: OpenCount) {
         if self.edge.borrow().holds(key) {
-            Sink { local: self }.answer(key.slot, frame);
+            Sink { local: self }.answer(key.slot, frame, open);
         }
     }
 

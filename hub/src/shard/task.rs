@@ -41,6 +41,8 @@ const MAX_LOADS: usize = 512;
 const MAX_WORKS: usize = 2_048;
 /// Inputs that may wait for another edge before commands wait.
 const MAX_UNSAID: usize = 65_536;
+/// Outputs of a turn for which room is kept, once it was needed: what commands and answers of a busy turn come to.
+const MAX_ROOM: usize = 4 * TURN;
 /// How soon what another shard had no room for is tried again. It takes its queue every turn.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -223,8 +225,8 @@ impl ShardTask {
             self.home.go_on(now, &mut self.out);
             if self.out.is_empty() {
                 // The memory of a burst is given back.
-                said.shrink_to(TURN);
-                self.out.shrink_to(TURN);
+                said.shrink_to(MAX_ROOM);
+                self.out.shrink_to(MAX_ROOM);
                 self.said = said;
                 return;
             }
@@ -324,8 +326,7 @@ impl ShardTask {
                     Err(error) => Some(CommandError { id, error }.into()),
                 };
                 if key.shard == self.local.id() {
-                    self.local.answer(key, frame.as_ref());
-                    drop(open);
+                    self.local.answer(key, frame.as_ref(), open);
                 } else {
                     self.say(key.shard, EdgeInput::Reply { key, frame: frame.map(Box::new), open });
                 }

@@ -16,8 +16,10 @@ pub(super) struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    pub(super) fn answer(&self, slot: u32, frame: Option<&ServerFrame>) {
-        self.with(slot, |connection| connection.answer(frame));
+    /// Answers a command, which is open no more.
+    pub(super) fn answer(&self, slot: u32, frame: Option<&ServerFrame>, open: OpenCount) {
+        self.with(slot, |connection| connection.answer(frame, open.bytes()));
+        drop(open);
     }
 
     fn with(&self, slot: u32, say: impl FnOnce(&Connection)) {
@@ -54,8 +56,7 @@ impl EdgeSink for Sink<'_> {
     }
 
     fn reply(&mut self, slot: u32, frame: Option<ServerFrame>, open: OpenCount) {
-        self.answer(slot, frame.as_ref());
-        drop(open);
+        self.answer(slot, frame.as_ref(), open);
     }
 
     fn has_room(&self, slot: u32) -> bool {
