@@ -164,8 +164,10 @@ impl Transport {
 /// and answers, 9).
 const TELLS_OF_MORE: bool = cfg!(any(target_os = "linux", target_os = "macos"));
 
-/// Reads what is there. After a read that took all, the system is asked again only when it has told of more: the runtime
-/// does so by itself only for a socket that has one owner.
+/// Reads what is there. After a read that took all, the system is asked again only when it has told of more: as tokio does
+/// in its `poll_read`, which wants the socket for itself, and not in its `try_read`. What was told since the read began is
+/// not forgotten, nor ever is the end of the stream. Behind a byte that is marked urgent (RFC 6093) more may lie; it is
+/// read with what comes next.
 fn read_all(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     let (room, mut read) = (buffer.len(), 0);
     let result = tcp.try_io(Interest::READABLE, || {
@@ -202,5 +204,73 @@ impl Detached {
             None => Transport::Plain(tcp),
             Some(session) => Transport::Tls(Box::new(TlsSocket::join(tcp, *session))),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const ROOM: usize = 64;
+
+    async fn pair() -> (Transport, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Transport::Plain(listener.accept().await.unwrap().0), theirs)
+    }
+
+    /// What one read gives; nothing at the end.
+    async fn read(transport: &Transport) -> io::Result<Vec<u8>> {
+        let read = poll_fn(|context| {
+            let mut room = [0; ROOM];
+            let mut buffer = ReadBuf::new(&mut room);
+            ready!(transport.poll_read(context, &mut buffer))?;
+            Poll::Ready(Ok(buffer.filled().to_vec()))
+        });
+        tokio::time::timeout(Duration::from_secs(10), read).await.expect("a read that was told of ends")
+    }
+
+    async fn read_exactly(transport: &Transport, bytes: usize) {
+        let mut left = bytes;
+        while left > 0 {
+            let read = read(transport).await.unwrap().len();
+            assert!(read > 0 && read <= left, "{read} of {left}");
+            left -= read;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_a_read_that_took_all_is_read_and_so_is_the_end() {
+        for bytes in [1, ROOM - 1, ROOM, ROOM + 1, 3 * ROOM, 100 * ROOM - 1] {
+            let (transport, mut theirs) = pair().await;
+            for _ in 0..3 {
+                theirs.write_all(&vec![1; bytes]).await.unwrap();
+                read_exactly(&transport, bytes).await;
+            }
+            theirs.write_all(&vec![1; bytes]).await.unwrap();
+            theirs.shutdown().await.unwrap();
+            // Both are there before the first look.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            read_exactly(&transport, bytes).await;
+            assert_eq!(read(&transport).await.unwrap().len(), 0, "the end, after {bytes} bytes");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_told_also_right_behind_bytes() {
+        let (transport, mut theirs) = pair().await;
+        theirs.write_all(&[1; ROOM / 2]).await.unwrap();
+        read_exactly(&transport, ROOM / 2).await;
+        theirs.write_all(&[1; ROOM / 2]).await.unwrap();
+        SockRef::from(&theirs).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(theirs);
+        while let Ok(bytes) = read(&transport).await {
+            assert!(!bytes.is_empty(), "a reset is no end");
+        }
     }
 }

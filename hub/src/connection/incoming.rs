@@ -121,7 +121,11 @@ impl Incoming {
         let mut kept = std::mem::take(&mut self.kept);
         let (used, then) = self.tell(&mut kept, hear);
         if used < kept.len() {
-            kept.drain(..used);
+            if used > 0 {
+                // It has grown by doubling to what was told now.
+                kept.drain(..used);
+                kept.shrink_to_fit();
+            }
             self.kept = kept;
         }
         then

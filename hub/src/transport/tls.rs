@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 
+use super::read_all;
 use super::session::{Scratch, Session};
 
 thread_local! {
@@ -75,7 +76,7 @@ impl TlsSocket {
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut session = self.session.borrow_mut();
-        let read = SCRATCH.with_borrow_mut(|scratch| session.read(scratch, buffer, |room| self.tcp.try_read(room)));
+        let read = SCRATCH.with_borrow_mut(|scratch| session.read(scratch, buffer, |room| read_all(&self.tcp, room)));
         // An answer to what was read, also one that says why that was the last. What does not go out now is flushed by
         // whoever writes; a socket that broke is told by the next read.
         if session.has_unsent() {
