@@ -121,7 +121,7 @@ impl Conversation {
                 (to.saturating_sub(limit), to)
             }
         };
-        (from..to).filter_map(|place| self.records.get(place).cloned()).collect()
+        self.records.range(from..to).cloned().collect()
     }
 }
 
