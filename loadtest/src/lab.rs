@@ -86,6 +86,7 @@ impl Lab {
         if self.wants(start::NAME, false) {
             let entry = start::measure(&server, &folder.path().join(start::NAME), &cores, self.messages);
             self.keep(&mut entries, entry)?;
+            ensure!(!stop::is_asked(), "interrupted");
         }
         Ok(!entries.is_empty() && entries.iter().all(|entry| entry.valid && entry.clean))
     }

@@ -7,10 +7,12 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
+use crate::host::child;
 use crate::measure::Latencies;
 use crate::options::Common;
 use crate::report::Report;
@@ -26,12 +28,35 @@ struct Part {
 /// All of them.
 pub(crate) struct Parts {
     parts: Vec<Part>,
+    held: Held,
+}
+
+/// Which parts run: for whoever cannot wait for them, as [`Parts`] blocks.
+pub(crate) type Held = Arc<Mutex<Vec<u32>>>;
+
+/// Asks the parts that run to stop when it is dropped; whoever blocks for them then hears that they ended.
+#[derive(Default)]
+pub(crate) struct Leash(Held);
+
+impl Leash {
+    /// For [`Parts::start`].
+    pub(crate) fn held(&self) -> Held {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        for pid in self.0.lock().map(|mut held| std::mem::take(&mut *held)).unwrap_or_default() {
+            child::ask(pid);
+        }
+    }
 }
 
 impl Parts {
     /// Starts the parts: for each the words of its scenario, as they stand after `loadtest`.
-    pub(crate) fn start(common: &Common, words: impl Iterator<Item = Vec<String>>) -> anyhow::Result<Self> {
-        let mut parts = Vec::new();
+    pub(crate) fn start(common: &Common, words: impl Iterator<Item = Vec<String>>, held: Held) -> anyhow::Result<Self> {
+        let mut whole = Self { parts: Vec::new(), held };
         for (number, words) in words.enumerate() {
             let report = std::env::temp_dir().join(format!("loadtest-{}-{number}.json", std::process::id()));
             let url = common.url.get(number % common.url.len().max(1)).context("no server is named")?;
@@ -50,9 +75,12 @@ impl Parts {
                 .context("a part could not be started")?;
             let input = child.stdin.take().context("no input")?;
             let output = BufReader::new(child.stdout.take().context("no output")?);
-            parts.push(Part { child, input, output, report });
+            if let Ok(mut held) = whole.held.lock() {
+                held.push(child.id());
+            }
+            whole.parts.push(Part { child, input, output, report });
         }
-        Ok(Self { parts })
+        Ok(whole)
     }
 
     /// Waits until every part has said this word. Blocks.
@@ -96,6 +124,8 @@ impl Parts {
 
 impl Drop for Parts {
     fn drop(&mut self) {
+        // Their numbers may soon be others'.
+        drop(self.held.lock().map(|mut held| held.clear()));
         for part in &mut self.parts {
             // Those that ended by themselves are gone already.
             part.child.kill().ok();

@@ -281,6 +281,15 @@ impl Report {
         self.valid && self.is_clean()
     }
 
+    /// Enters what rounds of two by turns came to, as a ratio of this.
+    pub(crate) fn by_rounds(&mut self, of: &str, rounds: Vec<Round>) {
+        let ratios: Vec<f64> = rounds.iter().map(|round| round.ratio).collect();
+        self.ratio_interval = Interval::of(&ratios);
+        self.ratio = self.ratio_interval.map(|interval| interval.median);
+        self.ratio_of = Some(of.to_owned());
+        self.rounds = rounds;
+    }
+
     /// The run cannot be quoted, and why.
     pub fn invalid(&mut self, why: impl Into<String>) {
         self.valid = false;

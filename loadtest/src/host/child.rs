@@ -17,9 +17,7 @@ pub(crate) fn stop(child: &mut Child, patience: Duration) {
     if !runs(child) {
         return;
     }
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        kill_process(pid, Signal::TERM).ok();
-    }
+    ask(child.id());
     let began = Instant::now();
     while runs(child) {
         if began.elapsed() > patience {
@@ -29,6 +27,13 @@ pub(crate) fn stop(child: &mut Child, patience: Duration) {
             return;
         }
         sleep(LOOK);
+    }
+}
+
+/// Asks a process that was started here to go.
+pub(crate) fn ask(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        kill_process(pid, Signal::TERM).ok();
     }
 }
 

@@ -20,12 +20,15 @@ pub(crate) async fn asked() -> io::Result<()> {
     }
 }
 
-/// Lets [`is_asked`] tell it from now on.
+/// Lets [`is_asked`] tell it from now on. Whoever asks twice does not want to wait: that ends the process at once.
 pub(crate) fn listen() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("stop".to_owned()).spawn(move || {
         if runtime.block_on(asked()).is_ok() {
             ASKED.store(true, Ordering::Release);
+            if runtime.block_on(asked()).is_ok() {
+                std::process::exit(1);
+            }
         }
     })?;
     Ok(())

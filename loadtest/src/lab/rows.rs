@@ -183,14 +183,14 @@ pub(super) const ROWS: &[Row] = &[
         "slow_reader",
         "10 % of a room stop reading",
         Store::Sqlite,
-        &["slow_reader", "--readers", "45", "--slow", "5", "--seconds", "8"],
+        &["slow_reader", "--readers", "45", "--slow", "5"],
         &[figure("p99 of the others moves", "/extra/p99_moved_percent", AS_IS, "%", Budget::AtMost(20.0))],
     ),
     row(
         "typing_storm",
         "1,000 people type in a room of 1,000",
         Store::Sqlite,
-        &["typing_storm", "--rate", "25", "--seconds", "84"],
+        &["typing_storm", "--rate", "40", "--seconds", "210"],
         &[figure("p99 of messages moves", "/extra/p99_moved_percent", AS_IS, "%", Budget::AtMost(20.0))],
     ),
     Row {

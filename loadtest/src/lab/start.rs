@@ -12,6 +12,7 @@ use super::rows::Budget;
 use super::stand::{Stand, Store};
 use super::table::{Entry, Measured};
 use crate::host::cores::Cores;
+use crate::host::stop;
 
 pub(super) const NAME: &str = "start";
 pub(super) const WHAT: &str = "from the start to the first connection, with a million messages stored";
@@ -42,6 +43,7 @@ pub(super) fn measure(server: &Path, folder: &Path, cores: &Cores, wanted: u64) 
     stand.stop();
     let mut times = Vec::new();
     for _ in 0..STARTS {
+        ensure!(!stop::is_asked(), "interrupted");
         let again = Stand::start(server, Store::Sqlite, folder, cores)?;
         times.push(again.ready_after.as_secs_f64());
         again.stop();

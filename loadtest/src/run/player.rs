@@ -18,8 +18,8 @@ use crate::client::{Client, Following, Happening, Options, Seen, Via};
 /// The most members of a conversation in which presence is told.
 const SMALL: usize = 50;
 
-/// Whoever stopped reading once rests after each frame from then on: by the runtime's timers that is one a millisecond.
-/// A slow device is slow when it comes back too; and a heap that is read in one go would make the others late because of
+/// A slow reader rests so long after each frame: by the runtime's timers that is one a millisecond. It is slow when it
+/// comes back too; and a heap that is read in one go would make the others late because of
 /// this thread, not because of the server.
 const SLOW_REST: Duration = Duration::from_micros(500);
 
@@ -47,8 +47,10 @@ pub(crate) enum Order {
     Drop,
     /// Begin to send by itself.
     Begin,
-    /// Stop reading for so long, and be slow from then on.
+    /// Stop reading for so long.
     Pause(Duration),
+    /// Be slow from now on.
+    Slow,
     /// Go home.
     Leave,
     /// Come back, to the next node.
@@ -150,10 +152,8 @@ impl Player {
         loop {
             match self.turn().await {
                 Turn::Order(None) => return self.go_home().await,
-                Turn::Order(Some(Order::Pause(time))) => {
-                    is_slow = true;
-                    tokio::time::sleep(time).await;
-                }
+                Turn::Order(Some(Order::Pause(time))) => tokio::time::sleep(time).await,
+                Turn::Order(Some(Order::Slow)) => is_slow = true,
                 Turn::Order(Some(order)) => self.follow(order),
                 Turn::Happening(happening) => self.happened(happening),
             }
@@ -188,7 +188,7 @@ impl Player {
                 }
             }
             // Waited for where it is taken.
-            Order::Pause(_) => {}
+            Order::Pause(_) | Order::Slow => {}
         }
     }
 

@@ -13,7 +13,7 @@ use crate::host::cpu::Cpu;
 use crate::measure::{Latencies, as_f64, per};
 use crate::pacer::{Lag, Spread};
 use crate::report::{Report, Round};
-use crate::statistics::{Interval, median, moved_percent};
+use crate::statistics::{median, moved_percent};
 
 /// At the beginning of a turn this much is not measured.
 const WARM_AGAIN: Duration = Duration::from_millis(500);
@@ -88,18 +88,16 @@ impl Side {
 pub(crate) struct Sides {
     without: Side,
     with: Side,
+    /// Turns of which not all had come when it was waited for no longer.
+    unsettled: u32,
 }
 
 impl Sides {
     /// Enters what they came to.
     pub(crate) fn report(&self, report: &mut Report, max_late: f64) {
         let pairs = self.without.p99_us.iter().zip(&self.with.p99_us).filter(|(without, _)| **without > 0.0);
-        report.rounds =
-            pairs.map(|(without, with)| Round { figure: *with, floor: *without, ratio: with / without }).collect();
-        let ratios: Vec<f64> = report.rounds.iter().map(|round| round.ratio).collect();
-        report.ratio_interval = Interval::of(&ratios);
-        report.ratio = report.ratio_interval.map(|interval| interval.median);
-        report.ratio_of = Some(RATIO_OF.to_owned());
+        let rounds = pairs.map(|(without, with)| Round { figure: *with, floor: *without, ratio: with / without });
+        report.by_rounds(RATIO_OF, rounds.collect());
         let moved = report.ratio.and_then(|ratio| moved_percent(1.0, ratio));
         for (name, value) in [
             ("p99_us_without", json!(median(&self.without.p99_us))),
@@ -110,11 +108,33 @@ impl Sides {
         ] {
             report.extra.insert(name.to_owned(), value);
         }
-        // Late on one side alone, it would not show in the sum of both.
-        let late = self.with.lag.late_percent();
-        if late > max_late {
-            report
-                .invalid(format!("the generator lagged where it counts: {late:.2} % of its sends were over 5 ms late"));
+        self.doubt(report, max_late);
+    }
+
+    /// Says what speaks against the figures: what was heard of one side alone, or too late, is no comparison.
+    fn doubt(&self, report: &mut Report, max_late: f64) {
+        for (name, side) in [("without", &self.without), ("with", &self.with)] {
+            let late = side.lag.late_percent();
+            if late > max_late {
+                report.invalid(format!("the generator lagged {name}: {late:.2} % of its sends were over 5 ms late"));
+            }
+            let silent = side.p99_us.iter().filter(|p99| **p99 <= 0.0).count();
+            if silent > 0 {
+                report.invalid(format!("in {silent} turns {name} nobody heard anything"));
+            }
+        }
+        if self.unsettled > 0 {
+            report.invalid(format!("in {} turns not everything had come 10 s after the last send", self.unsettled));
+        }
+        let p99 = |lag: &Lag| lag.percentiles().map_or(0.0, |found| as_f64(found.p99));
+        let (lag, moved) =
+            (p99(&self.with.lag) - p99(&self.without.lag), median(&self.with.p99_us) - median(&self.without.p99_us));
+        if moved > 0.0 && lag > moved / 4.0 {
+            report.notes.push(format!(
+                "of the {:.2} ms by which the p99 moves, the generator's own lag may be {:.2} ms",
+                moved / 1e3,
+                lag / 1e3
+            ));
         }
     }
 }
@@ -138,7 +158,7 @@ impl Crew {
                 };
                 tokio::select! {
                     biased;
-                    sent = self.turn(plan) => sent?,
+                    settled = self.turn(plan) => sides.unsettled += u32::from(!settled?),
                     () = disturbance => {}
                 }
                 let side = if is_with { &mut sides.with } else { &mut sides.without };
@@ -153,12 +173,12 @@ impl Crew {
         Ok(sides)
     }
 
-    /// One side once, to its last delivery: what comes late counts too, or the slowest were left out.
-    async fn turn(&self, plan: Plan) -> anyhow::Result<()> {
+    /// One side once, to its last delivery: what comes late counts too, or the slowest were left out. Whether all came.
+    async fn turn(&self, plan: Plan) -> anyhow::Result<bool> {
         self.pace(WARM_AGAIN, plan.length, plan.rate, Spread::Even, || (0, 0)).await?;
-        self.settle().await;
+        let settled = self.settle().await;
         self.run.end_measuring();
-        Ok(())
+        Ok(settled)
     }
 }
 
@@ -185,6 +205,7 @@ mod tests {
         let sides = Sides {
             without: side(&[10.0, 10.0, 90.0, 20.0, 10.0], &[1]),
             with: side(&[11.0, 80.0, 99.0, 22.0, 11.0], &[1]),
+            unsettled: 0,
         };
         let report = report_of(&sides);
         assert!(report.valid && report.floor.is_none());
@@ -195,11 +216,31 @@ mod tests {
     }
 
     #[test]
-    fn a_round_of_which_nothing_was_heard_is_none_and_a_late_generator_is_no_measure() {
+    fn a_late_generator_on_either_side_is_no_measure() {
         let quiet = [1; 400];
-        let sides = Sides { without: side(&[0.0, 10.0], &quiet), with: side(&[5.0, 10.0], &[1, 1, 6]) };
-        let report = report_of(&sides);
-        assert_eq!(report.ratio_interval.map(|interval| interval.rounds), Some(1));
-        assert!(!report.valid, "it was late where it counts, though seldom over both");
+        for lags in [[&quiet[..], &[1, 1, 6]], [&[1, 1, 6], &quiet[..]]] {
+            let [without, with] = lags.map(|lags| side(&[10.0], lags));
+            assert!(
+                !report_of(&Sides { without, with, unsettled: 0 }).valid,
+                "late on one side, though seldom over both"
+            );
+        }
+    }
+
+    #[test]
+    fn turns_in_which_nothing_came_or_not_all_are_no_measure() {
+        let report = |without, with, unsettled| {
+            report_of(&Sides { without: side(&[10.0, without], &[1]), with: side(&[10.0, with], &[1]), unsettled })
+        };
+        assert!(report(10.0, 10.0, 0).valid);
+        assert!(!report(0.0, 10.0, 0).valid && !report(10.0, 0.0, 0).valid && !report(10.0, 10.0, 1).valid);
+        assert_eq!(report(0.0, 10.0, 0).ratio_interval.map(|interval| interval.rounds), Some(1));
+    }
+
+    #[test]
+    fn what_the_generator_adds_is_said() {
+        let sides =
+            |lag_ms| Sides { without: side(&[10_000.0], &[1]), with: side(&[12_000.0], &[lag_ms]), unsettled: 0 };
+        assert_eq!((report_of(&sides(1)).notes.len(), report_of(&sides(2)).notes.len()), (0, 1));
     }
 }

@@ -10,7 +10,7 @@ use crate::floor::{self, Floor, Spec};
 use crate::measure::per;
 use crate::progress::Phase;
 use crate::report;
-use crate::statistics::{Interval, median};
+use crate::statistics::median;
 
 /// Between two turns of a scenario that is warm already.
 const WARM_AGAIN: Duration = Duration::from_millis(200);
@@ -71,17 +71,12 @@ pub(crate) struct Turns {
 
 impl Turns {
     pub(super) fn report(&self, report: &mut report::Report) {
-        let ratios: Vec<f64> = self.rounds.iter().map(|round| round.ratio).collect();
-        let interval = Interval::of(&ratios);
         report.floor = Some(report::Floor {
             name: self.kind.name().to_owned(),
             cpu_us: median(&self.floor_cpu_us),
             latency_us: Some(median(&self.floor_latency_us)),
         });
-        report.ratio = interval.map(|interval| interval.median);
-        report.ratio_of = Some(self.per.name().to_owned());
-        report.ratio_interval = interval;
-        report.rounds.clone_from(&self.rounds);
+        report.by_rounds(self.per.name(), self.rounds.clone());
     }
 }
 
@@ -148,12 +143,16 @@ impl Crew {
         tokio::task::spawn_blocking(start).await.context("a floor panicked")?
     }
 
-    /// Waits, for a bounded time, until every send is answered and every reader has all.
-    pub(super) async fn settle(&self) {
+    /// Waits, for a bounded time, until every send is answered and every reader has all; whether that came.
+    pub(super) async fn settle(&self) -> bool {
         let deadline = Instant::now() + SETTLING;
-        while !self.run.is_settled() && Instant::now() < deadline {
+        while !self.run.is_settled() {
+            if Instant::now() > deadline {
+                return false;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        true
     }
 }
 

@@ -12,7 +12,7 @@ use crate::host::{Process, SocketMemory, raise_open_files};
 use crate::measure::{as_f64, per};
 use crate::options::Common;
 use crate::pacer::{Seeded, Spread};
-use crate::parts::{self, Parts};
+use crate::parts::{self, Held, Leash, Parts};
 use crate::report::Report;
 use crate::run::{Crew, Pairs, Run, Window};
 
@@ -49,7 +49,9 @@ pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> 
     let processes = args.processes.map_or(asked, u64::from);
     if processes > 1 && !common.part {
         let (args, common) = (args.clone(), common.clone());
-        return tokio::task::spawn_blocking(move || in_parts(&args, &common, processes)).await?;
+        let leash = Leash::default();
+        let held = leash.held();
+        return tokio::task::spawn_blocking(move || in_parts(&args, &common, processes, held)).await?;
     }
     anyhow::ensure!(u64::from(args.clients) <= room, "{} sockets do not fit into one process", args.clients);
     alone(args, common).await
@@ -109,7 +111,7 @@ fn enter(report: &mut Report, clients: u64, before: Look, after: Look) {
 }
 
 /// In several processes. Blocks.
-fn in_parts(args: &Args, common: &Common, processes: u64) -> anyhow::Result<Report> {
+fn in_parts(args: &Args, common: &Common, processes: u64, held: Held) -> anyhow::Result<Report> {
     let cores = if common.bench.pin { Cores::part(&common.server_pid) } else { Cores::default() };
     let share = |of: u32, number: u64| {
         let (of, number) = (u64::from(of), number);
@@ -129,7 +131,7 @@ fn in_parts(args: &Args, common: &Common, processes: u64) -> anyhow::Result<Repo
     });
     let look = || (Process::of_all(&common.server_pid), SocketMemory::look());
     let cpu = || Cpu::of_all(&common.server_pid);
-    let mut parts = Parts::start(common, words)?;
+    let mut parts = Parts::start(common, words, held)?;
     parts.all_say("ready")?;
     let before = look();
     parts.go_on()?;

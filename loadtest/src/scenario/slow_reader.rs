@@ -61,6 +61,9 @@ pub(super) async fn run(args: &Args, common: &Common) -> anyhow::Result<Report> 
         crew.add(Part { options, conversations: rooms.clone(), depth: 0, timed: !is_slow });
     }
     crew.assemble().await?;
+    for person in readers + 1..=readers + slow {
+        crew.order(person, Order::Slow);
+    }
     let pause = Duration::from_secs(args.pause);
     let length = (common.measured() / (2 * args.turns)).max(pause + RETURN);
     let plan = Plan { rounds: args.turns, length, rate: args.rate };

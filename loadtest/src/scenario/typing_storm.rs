@@ -14,7 +14,7 @@ use crate::options::Common;
 use crate::report::Report;
 use crate::run::{Crew, Order, Part, People, Plan, Run};
 
-/// Nobody says more often than this that they type, in seconds: a hub passes ten a second on.
+/// Nobody says more often than this that they type, in seconds: a hub passes on ten a second of each socket.
 const EVERY_MIN: f64 = 0.1;
 
 /// The options of `typing_storm`.
@@ -66,7 +66,8 @@ async fn type_on(crew: &Crew, args: &Args, typed: &Cell<u64>) {
     let mut beat = tokio::time::interval(Duration::from_secs_f64(each));
     for typer in (0..crew.len()).cycle() {
         beat.tick().await;
-        crew.order(typer, Order::Type { slot: 0 });
-        typed.set(typed.get() + 1);
+        if crew.order(typer, Order::Type { slot: 0 }) {
+            typed.set(typed.get() + 1);
+        }
     }
 }
