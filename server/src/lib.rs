@@ -15,6 +15,7 @@ mod cluster_port;
 pub mod config;
 mod http_door;
 mod hub_port;
+pub mod huge_pages;
 mod jwks;
 pub mod keys;
 pub mod lifecycle;

@@ -7,7 +7,7 @@ use clap::Parser;
 use hubbub_server::cli::{Cli, Command, ConfigArgs, SecretArgs, ServeArgs, SettingArgs, VerifyArgs};
 use hubbub_server::config::{self, Config, Setting};
 use hubbub_server::verify::verify;
-use hubbub_server::{lifecycle, open_files, secret_file, telemetry, tls};
+use hubbub_server::{huge_pages, lifecycle, open_files, secret_file, telemetry, tls};
 
 /// The exit code of what failed, a check included.
 const FAILED: u8 = 1;
@@ -48,6 +48,7 @@ fn serve(args: ServeArgs) -> ExitCode {
     }
     telemetry::log_panics();
     raise_open_files(&config);
+    huge_pages::decline();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
