@@ -52,9 +52,11 @@ fn every_prefix_of_the_last_segment_gives_its_whole_groups_whatever_comes_after_
     let (dir, path, ends, bytes) = one();
     for length in 0..=bytes.len() {
         for tail in [&[][..], &[0; 3000], &[0xFF; 100], &bytes[..length.min(40)]] {
-            std::fs::write(&path, [&bytes[..length], tail].concat()).unwrap();
-            let whole = ends.iter().filter(|end| **end <= length).count() as u64;
-            if length < HEADER_BYTES {
+            let left = [&bytes[..length], tail].concat();
+            std::fs::write(&path, &left).unwrap();
+            // What comes after may by chance be just what was cut off.
+            let whole = ends.iter().filter(|end| left.get(..**end) == Some(&bytes[..**end])).count() as u64;
+            if left.get(..HEADER_BYTES) != Some(&bytes[..HEADER_BYTES]) {
                 if tail.is_empty() {
                     assert_eq!(look(dir.path(), 0, false).unwrap().records(), 0, "{length}: it was just being made");
                 }
