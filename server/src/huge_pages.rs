@@ -12,3 +12,12 @@ pub fn decline() {
 /// There are none that come unasked here.
 #[cfg(not(target_os = "linux"))]
 pub fn decline() {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #[test]
+    fn none_come_once_they_are_declined() {
+        super::decline();
+        assert_eq!(rustix::thread::transparent_huge_pages_are_disabled(), Ok(true));
+    }
+}

@@ -110,7 +110,8 @@ async fn turn(peer: &Peer, args: &Args, round: usize, comparison: &mut Compariso
 
 fn remember(comparison: &mut Comparison, kind: Kind, started: Option<&Started>) {
     let version = started.map_or_else(|| "as it was found".to_owned(), |started| started.version.clone());
-    if !comparison.versions.iter().any(|(known, said)| *known == kind && *said == version) {
+    // One that has not said it yet has said it in another round.
+    if !version.is_empty() && !comparison.versions.iter().any(|(known, said)| *known == kind && *said == version) {
         comparison.versions.push((kind, version));
     }
 }
