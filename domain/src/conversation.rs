@@ -21,8 +21,8 @@ mod state;
 
 pub use audience::{Audience, audience};
 pub use case::Context;
-pub use command::{Act, AddMembers, ChangeRole, Command, Open, React, Recall, RemoveMember, Send, UpdateGroup};
-pub use decide::decide;
+pub use command::{Act, AddMembers, ChangeRole, Command, Open, React, Recall, RemoveMember, UpdateGroup};
+pub use decide::{Records, decide};
 pub use direct::direct_conversation_id;
 pub use evolve::evolve;
 pub use refuse::not_found;

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use hubbub_domain::conversation::{Act, Command, React, Recall, Send};
+use hubbub_domain::conversation::{Act, Command, React, Recall};
 use hubbub_protocol::frame::client::{
     AuthRenew, ClientFrame, MessageSend, Presence, PresenceStatus, ReactionAdd, ReactionRemove, Resume,
     Subscribe as SubscribeFrame, Typing,
@@ -13,7 +13,7 @@ use hubbub_protocol::frame::client::{
 use hubbub_protocol::frame::server::{CommandError, CommandOk, Pong};
 use hubbub_protocol::frame::{CommandId, Cursor};
 use hubbub_protocol::limits::MAX_CURSORS;
-use hubbub_protocol::record::ReactionChange;
+use hubbub_protocol::record::{Message, ReactionChange};
 use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, ErrorCode, MessageId};
 
 use crate::connection::{Connection, Who};
@@ -112,13 +112,13 @@ impl Asker<'_> {
             self.refuse(send.id, ErrorBody::new(ErrorCode::ValidationFailed, message).with("field", "reply_to"));
             return None;
         }
-        let command = Command::Send(Send {
+        let message = Message {
             content_type: send.content_type,
             payload: send.encrypted_payload,
             reply_to: send.reply_to.map(|message| message.sequence),
             epoch: send.epoch,
-        });
-        self.act(send.id, send.conversation_id, Some(send.client_message_id), command)
+        };
+        self.act(send.id, send.conversation_id, Some(send.client_message_id), Command::Send(message.into()))
     }
 
     fn react(&self, id: Option<CommandId>, message: MessageId, emoji: String, change: ReactionChange) -> Option<Later> {

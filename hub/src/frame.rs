@@ -5,9 +5,10 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use hubbub_protocol::Record;
 use hubbub_protocol::codec::{self, Format};
 use hubbub_protocol::frame::close::CloseCode;
-use hubbub_protocol::frame::server::ServerFrame;
+use hubbub_protocol::frame::server::{Event, ServerFrame};
 use serde_json::json;
 
 use crate::connection::outbox::Subject;
@@ -22,19 +23,39 @@ const PONG: u8 = 10;
 /// The head of a frame whose payload has 126 bytes to 64 KiB.
 const MIDDLE_HEAD: usize = 4;
 
-/// A frame for many sockets, encoded when the first of each format asks.
-pub(crate) struct SharedFrame {
-    frame: ServerFrame,
-    encoded: [OnceLock<Bytes>; Format::ALL.len()],
+/// The bytes of one frame in each format, made when the first socket asks.
+#[derive(Default)]
+struct Encoded([OnceLock<Bytes>; Format::ALL.len()]);
+
+impl Encoded {
+    fn get(&self, format: Format, encode: impl FnOnce() -> Bytes) -> Bytes {
+        self.0[format.index()].get_or_init(encode).clone()
+    }
 }
 
-impl SharedFrame {
-    pub(crate) fn new(frame: impl Into<ServerFrame>) -> Arc<Self> {
-        Arc::new(Self::of(frame))
+/// The event of a record. Nobody need ever ask for it: until then it is the record and no more.
+pub(crate) struct RecordFrame {
+    record: Record,
+    encoded: Encoded,
+}
+
+impl RecordFrame {
+    pub(crate) fn of(record: Record) -> Self {
+        Self { record, encoded: Encoded::default() }
     }
 
-    pub(crate) fn of(frame: impl Into<ServerFrame>) -> Self {
-        Self { frame: frame.into(), encoded: [OnceLock::new(), OnceLock::new()] }
+    pub(crate) const fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The frame that tells of it.
+    pub(crate) fn frame(&self) -> ServerFrame {
+        Event::of(&self.record).into()
+    }
+
+    /// Its bytes on a socket of this format.
+    pub(crate) fn bytes(&self, format: Format) -> Bytes {
+        self.encoded.get(format, || encode(&self.frame(), format))
     }
 
     /// The bytes of these, one behind the other; each then has its part of them.
@@ -42,22 +63,41 @@ impl SharedFrame {
         let mut joined = Vec::with_capacity(1024);
         let mut ends = Vec::new();
         for frame in frames.clone() {
-            write(&frame.frame, format, &mut joined);
+            write(&frame.frame(), format, &mut joined);
             ends.push(joined.len());
         }
         let joined = Bytes::from(joined);
         let mut from = 0;
         for (frame, end) in frames.zip(ends) {
             // Whoever was first has the same bytes.
-            let _known = frame.encoded[format.index()].set(joined.slice(from..end));
+            let _known = frame.encoded.0[format.index()].set(joined.slice(from..end));
             from = end;
         }
         joined
     }
+}
+
+/// Shows the record, not its bytes.
+impl std::fmt::Debug for RecordFrame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.record.fmt(f)
+    }
+}
+
+/// A frame that tells of no record, for many sockets.
+pub(crate) struct SharedFrame {
+    frame: ServerFrame,
+    encoded: Encoded,
+}
+
+impl SharedFrame {
+    pub(crate) fn new(frame: impl Into<ServerFrame>) -> Arc<Self> {
+        Arc::new(Self { frame: frame.into(), encoded: Encoded::default() })
+    }
 
     /// Its bytes on a socket of this format.
     pub(crate) fn bytes(&self, format: Format) -> Bytes {
-        self.encoded[format.index()].get_or_init(|| encode(&self.frame, format)).clone()
+        self.encoded.get(format, || encode(&self.frame, format))
     }
 
     /// What it is about, if only the last word on that counts.
@@ -70,6 +110,7 @@ impl SharedFrame {
     }
 
     /// The frame itself.
+    #[cfg(test)]
     pub(crate) const fn frame(&self) -> &ServerFrame {
         &self.frame
     }

@@ -12,13 +12,14 @@ use hubbub_domain::conversation::Act;
 use hubbub_domain::conversations::Stored;
 use hubbub_protocol::codec::Format;
 use hubbub_protocol::frame::CommandId;
-use hubbub_protocol::frame::server::{Gap, MessageNew, ServerFrame};
+use hubbub_protocol::frame::server::{Gap, ServerFrame};
 use hubbub_protocol::{
-    ClientMessageId, ConversationId, ErrorBody, NodeId, Payload, Sequence, SessionId, Timestamp, UserId,
+    ClientMessageId, ConversationId, ErrorBody, NodeId, Record, Sequence, SessionId, Timestamp, UserId,
 };
+use hubbub_storage::log::erase_payload;
 use tokio::sync::oneshot;
 
-use crate::frame::SharedFrame;
+use crate::frame::{RecordFrame, SharedFrame};
 
 /// Which socket: its shard, its place there, and a number that tells a place's tenants apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -166,9 +167,7 @@ pub(crate) enum EdgeInput {
 /// A committed record on its way to the edges.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    pub(crate) conversation: ConversationId,
-    pub(crate) sequence: Sequence,
-    pub(crate) frame: SharedFrame,
+    pub(crate) frame: RecordFrame,
     /// Whose sockets get this record last.
     pub(crate) leaves: Vec<UserId>,
 }
@@ -204,19 +203,28 @@ impl Run {
             return self.first.frame.bytes(format);
         }
         let frames = self.deliveries().map(|delivery| &delivery.frame);
-        self.joined[format.index()].get_or_init(|| SharedFrame::join(frames, format)).clone()
+        self.joined[format.index()].get_or_init(|| RecordFrame::join(frames, format)).clone()
     }
 }
 
 impl Delivery {
+    pub(crate) const fn record(&self) -> &Record {
+        self.frame.record()
+    }
+
+    pub(crate) const fn conversation(&self) -> ConversationId {
+        self.record().conversation_id
+    }
+
+    pub(crate) const fn sequence(&self) -> Sequence {
+        self.record().sequence
+    }
+
     /// The same, without the payload that a recall erased.
     pub(crate) fn erased(&self) -> Self {
-        let frame = match self.frame.frame().clone() {
-            ServerFrame::MessageNew(event) => MessageNew { encrypted_payload: Payload::default(), ..event }.into(),
-            other => other,
-        };
-        let frame = SharedFrame::of(frame);
-        Self { conversation: self.conversation, sequence: self.sequence, frame, leaves: self.leaves.clone() }
+        let mut record = self.record().clone();
+        erase_payload(&mut record.body);
+        Self { frame: RecordFrame::of(record), leaves: self.leaves.clone() }
     }
 }
 

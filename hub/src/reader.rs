@@ -198,7 +198,7 @@ enum Word<'a> {
 /// What it means; `None` for what only shows life. A close is answered.
 fn next<'a>(connection: &Connection, said: Said<'a>) -> Option<Word<'a>> {
     match (said, connection.format) {
-        (Said::Text(text), Format::Json) => Some(Word::Frame(text.as_bytes())),
+        (Said::Text(text), Format::Json) => Some(Word::Frame(text)),
         (Said::Binary(bytes), Format::MessagePack) => Some(Word::Frame(bytes)),
         (Said::Text(_) | Said::Binary(_), _) => Some(Word::Broken(CloseCode::Unsupported)),
         (Said::Ping(payload), _) => Some(Word::Ping(payload)),

@@ -272,13 +272,13 @@ pub fn encode_server(frame: &ServerFrame, format: Format, out: &mut Vec<u8>) -> 
     }
 }
 
-/// Writes a record's body as it is stored.
+/// Appends a record's body as it is stored.
 ///
 /// # Errors
 ///
 /// [`EncodeError`] never for the types of this crate.
-pub fn encode_body(body: &RecordBody) -> Result<Vec<u8>, EncodeError> {
-    rmp_serde::to_vec_named(body).map_err(|error| EncodeError(error.to_string()))
+pub fn encode_body(body: &RecordBody, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    rmp_serde::encode::write_named(out, body).map_err(|error| EncodeError(error.to_string()))
 }
 
 /// Reads a record's body as it is stored.

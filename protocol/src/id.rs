@@ -183,7 +183,7 @@ impl MessageId {
     pub(crate) fn to_characters(self) -> [u8; 32] {
         let mut text = [0; 32];
         // 24 bytes are exactly 32 characters without padding.
-        let _all = URL_SAFE_NO_PAD.encode_slice(self.to_bytes(), &mut text);
+        let _all = base64_simd::URL_SAFE_NO_PAD.encode(&self.to_bytes(), base64_simd::Out::from_slice(&mut text));
         text
     }
 

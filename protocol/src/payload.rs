@@ -26,12 +26,13 @@ impl Payload {
         if bulk.len() % 4 != 0 {
             return None;
         }
-        let whole = bulk.len() / 4 * 3;
-        let mut bytes = vec![0; whole + 3];
+        let (mut last, whole) = ([0; 3], bulk.len() / 4 * 3);
+        let rest = STANDARD.decode_slice(end, &mut last).ok()?;
+        // As long as it will be: what is longer is copied, or counted apart, by whoever shares it.
+        let mut bytes = vec![0; whole + rest];
         let (front, back) = bytes.split_at_mut(whole);
         base64_simd::STANDARD_NO_PAD.decode(bulk, base64_simd::Out::from_slice(front)).ok()?;
-        let last = STANDARD.decode_slice(end, back).ok()?;
-        bytes.truncate(whole + last);
+        back.copy_from_slice(last.get(..rest)?);
         Some(Self::from(bytes))
     }
 

@@ -3,6 +3,8 @@
 //! Records are the truth: a conversation's state is a fold over them. Their stored bytes are MessagePack with names, so
 //! that a later version reads what an earlier one wrote.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClientMessageId, ConversationId, DeviceId, MessageId, UserId};
@@ -60,7 +62,7 @@ pub fn fitting<'a>(records: impl IntoIterator<Item = &'a Record>, max_bytes: usi
 
 impl RecordBody {
     /// The bytes of its payload; nothing but a message has any.
-    pub const fn payload_bytes(&self) -> usize {
+    pub fn payload_bytes(&self) -> usize {
         if let Self::Message(message) = self { message.payload.len() } else { 0 }
     }
 }
@@ -71,8 +73,8 @@ impl RecordBody {
 pub enum RecordBody {
     /// The conversation began. Always sequence 1.
     Opened(Opened),
-    /// A message.
-    Message(Message),
+    /// A message. Shared, as it goes many ways: to the log, to those who follow, and to those who come back.
+    Message(Arc<Message>),
     /// A message was taken back; its payload is erased from the log.
     Recalled(Recalled),
     /// A reaction was put to a message, or taken away.
@@ -85,6 +87,12 @@ pub enum RecordBody {
     RoleChanged(RoleChanged),
     /// The group's name or description changed.
     GroupUpdated(GroupUpdated),
+}
+
+impl From<Message> for RecordBody {
+    fn from(message: Message) -> Self {
+        Self::Message(Arc::new(message))
+    }
 }
 
 /// The first record of a conversation.
@@ -185,7 +193,7 @@ mod tests {
             author: Author { sender_id: UserId::from_bytes([2; 16]), sender_type: SenderType::Human, device_id: None },
             created_at: Timestamp::default(),
             client_message_id: None,
-            body: RecordBody::Message(Message {
+            body: RecordBody::from(Message {
                 content_type: "text".to_owned(),
                 payload: Payload::from(vec![0; bytes]),
                 reply_to: None,

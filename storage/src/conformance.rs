@@ -14,7 +14,7 @@ use std::future::Future;
 
 use hubbub_protocol::member::SenderType;
 use hubbub_protocol::record::{Author, Message};
-use hubbub_protocol::{ClientMessageId, ConversationId, RecordBody, Sequence, Timestamp, UserId};
+use hubbub_protocol::{ClientMessageId, ConversationId, Sequence, Timestamp, UserId};
 
 use crate::log::{Append, Appended, NewRecord};
 use crate::store::Store;
@@ -138,12 +138,7 @@ pub fn person(number: u8) -> Author {
 pub fn message(author: Author, client_message_id: Option<ClientMessageId>, payload: &[u8]) -> NewRecord {
     let message =
         Message { content_type: "text".to_owned(), payload: payload.to_vec().into(), reply_to: None, epoch: None };
-    NewRecord {
-        author,
-        created_at: Timestamp::from_ms(1_700_000_000_000),
-        client_message_id,
-        body: RecordBody::Message(message),
-    }
+    NewRecord { author, created_at: Timestamp::from_ms(1_700_000_000_000), client_message_id, body: message.into() }
 }
 
 /// A message of the first person with a client id of its own.

@@ -33,5 +33,5 @@ pub mod memory;
 pub mod scylla;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-#[cfg(any(feature = "sqlite", feature = "cql"))]
+#[cfg(any(feature = "memory", feature = "sqlite", feature = "cql"))]
 mod stored;

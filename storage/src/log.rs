@@ -5,6 +5,7 @@
 //! removal, on one node or on ten.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use hubbub_protocol::record::Author;
@@ -32,6 +33,14 @@ pub struct NewRecord {
     pub client_message_id: Option<ClientMessageId>,
     /// What was done.
     pub body: RecordBody,
+}
+
+/// As it was handed in.
+impl From<Record> for NewRecord {
+    fn from(record: Record) -> Self {
+        let Record { author, created_at, client_message_id, body, .. } = record;
+        Self { author, created_at, client_message_id, body }
+    }
 }
 
 /// Records for one conversation, all stored or none, in this order, right after `expected_head`.
@@ -76,7 +85,7 @@ impl Append {
 /// Takes the payload out of a message, as a recall does. Whether there was a message.
 pub fn erase_payload(body: &mut RecordBody) -> bool {
     let RecordBody::Message(message) = body else { return false };
-    message.payload = Payload::default();
+    Arc::make_mut(message).payload = Payload::default();
     true
 }
 

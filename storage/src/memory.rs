@@ -5,9 +5,11 @@
 //! is never held across an await, so nothing queues (BOUNDED) and what was handed over in order is tried in order.
 //! It grows with what is stored: that is its nature, not a leak.
 
+mod acts;
 mod chunks;
 mod log;
 mod records;
+mod rows;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

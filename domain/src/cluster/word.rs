@@ -193,10 +193,9 @@ mod tests {
     use hubbub_protocol::record::Message;
 
     use super::*;
-    use crate::conversation::Send;
 
     fn record(sequence: u64, bytes: usize) -> Record {
-        let body = RecordBody::Message(Message {
+        let body = RecordBody::from(Message {
             content_type: "text".to_owned(),
             payload: vec![7; bytes].into(),
             reply_to: None,
@@ -243,9 +242,10 @@ mod tests {
     #[test]
     fn forwards_and_their_answers_come_back_as_they_were() {
         let payload = vec![1, 2, 3].into();
-        let send = Send { content_type: "text".to_owned(), payload, reply_to: None, epoch: Some(2) };
+        let send = Message { content_type: "text".to_owned(), payload, reply_to: None, epoch: Some(2) };
         let author = record(1, 0).author;
-        let act = Act { author, client_message_id: Some(ClientMessageId::generate()), command: Command::Send(send) };
+        let act =
+            Act { author, client_message_id: Some(ClientMessageId::generate()), command: Command::Send(send.into()) };
         let forward = Word::Forward {
             number: 9,
             clock: 1,

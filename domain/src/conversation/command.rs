@@ -1,8 +1,10 @@
 //! What a member can ask of a conversation, in the words of the rules: sockets and REST both translate into these.
 
+use std::sync::Arc;
+
 use hubbub_protocol::member::{ConversationKind, Role};
-use hubbub_protocol::record::{Author, ReactionChange};
-use hubbub_protocol::{ClientMessageId, Payload, Sequence, UserId};
+use hubbub_protocol::record::{Author, Message, ReactionChange};
+use hubbub_protocol::{ClientMessageId, Sequence, UserId};
 use serde::{Deserialize, Serialize};
 
 /// Something that somebody wants done, as it is submitted.
@@ -21,8 +23,8 @@ pub struct Act {
 pub enum Command {
     /// Begin a conversation.
     Open(Open),
-    /// Send a message.
-    Send(Send),
+    /// Send this message.
+    Send(Arc<Message>),
     /// Take a message back.
     Recall(Recall),
     /// Put a reaction to a message, or take it away.
@@ -62,19 +64,6 @@ pub struct Open {
     pub name: String,
     /// Who is in it from the start, besides the author. Exactly one for a direct conversation.
     pub others: Vec<UserId>,
-}
-
-/// Send a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Send {
-    /// What the clients agree the payload is.
-    pub content_type: String,
-    /// The sealed bytes.
-    pub payload: Payload,
-    /// The message it answers.
-    pub reply_to: Option<Sequence>,
-    /// The key epoch it was sealed in.
-    pub epoch: Option<u32>,
 }
 
 /// Take a message back.

@@ -5,11 +5,17 @@
 
 use hubbub_protocol::{ErrorBody, RecordBody};
 use hubbub_storage::log::NewRecord;
+use smallvec::SmallVec;
 
 use super::case::{Case, Context};
 use super::command::{Act, Command};
 use super::state::ConversationState;
 use super::{members, messages, open, refuse, settings};
+
+/// What an act brings: one record, mostly.
+pub type Records = SmallVec<[NewRecord; 1]>;
+/// The same, before they have an author and a time.
+pub(super) type Bodies = SmallVec<[RecordBody; 1]>;
 
 /// The records that carry out an act, to be appended right after the state's head, all or none.
 ///
@@ -19,7 +25,7 @@ use super::{members, messages, open, refuse, settings};
 /// # Errors
 ///
 /// The refusal to send: its code, and in `params` the field, the limit and the way out.
-pub fn decide(state: &ConversationState, act: &Act, context: &Context<'_>) -> Result<Vec<NewRecord>, ErrorBody> {
+pub fn decide(state: &ConversationState, act: &Act, context: &Context<'_>) -> Result<Records, ErrorBody> {
     let bodies = decide_bodies(state, act, context)?;
     let mut client_message_id = act.client_message_id;
     let into_record = |body| NewRecord {
@@ -31,7 +37,7 @@ pub fn decide(state: &ConversationState, act: &Act, context: &Context<'_>) -> Re
     Ok(bodies.into_iter().map(into_record).collect())
 }
 
-fn decide_bodies(state: &ConversationState, act: &Act, context: &Context<'_>) -> Result<Vec<RecordBody>, ErrorBody> {
+fn decide_bodies(state: &ConversationState, act: &Act, context: &Context<'_>) -> Result<Bodies, ErrorBody> {
     let author = act.author.sender_id;
     if let Command::Open(open) = &act.command {
         return open::open(state, author, open);
@@ -40,7 +46,7 @@ fn decide_bodies(state: &ConversationState, act: &Act, context: &Context<'_>) ->
     let membership = state.member(author).ok_or_else(refuse::not_found)?;
     let case = Case { state, author, membership, context };
     match &act.command {
-        Command::Open(_) => Ok(Vec::new()),
+        Command::Open(_) => Ok(Bodies::new()),
         Command::Send(send) => messages::send(case, send),
         Command::Recall(recall) => messages::recall(case, *recall),
         Command::React(react) => messages::react(case, react),

@@ -1,16 +1,20 @@
 //! Sending, recalling and reacting. Payloads are measured and never read (OPAQUE).
 
+use std::sync::Arc;
+
 use hubbub_protocol::limits::{MAX_CONTENT_TYPE_BYTES, MAX_EMOJI_BYTES, MAX_PAYLOAD_BYTES, RECALL_WINDOW_MS};
 use hubbub_protocol::member::{ConversationKind, Role};
 use hubbub_protocol::record::{Message, Reaction, Recalled};
 use hubbub_protocol::{ErrorBody, ErrorCode, Record, RecordBody, Sequence};
+use smallvec::smallvec;
 
 use super::case::Case;
-use super::command::{React, Recall, Send};
+use super::command::{React, Recall};
+use super::decide::Bodies;
 use super::refuse::{conflict, forbidden, no_such_message};
 use crate::fields::{check_bytes, invalid};
 
-pub(super) fn send(case: Case<'_>, send: &Send) -> Result<Vec<RecordBody>, ErrorBody> {
+pub(super) fn send(case: Case<'_>, send: &Arc<Message>) -> Result<Bodies, ErrorBody> {
     check_content_type(&send.content_type)?;
     check_bytes("encrypted_payload", send.payload.len(), "max_payload_bytes", MAX_PAYLOAD_BYTES)?;
     // An empty payload is the mark of a recalled message.
@@ -22,12 +26,7 @@ pub(super) fn send(case: Case<'_>, send: &Send) -> Result<Vec<RecordBody>, Error
     {
         return Err(invalid("reply_to", "`reply_to` names no message of this conversation that you may read"));
     }
-    Ok(vec![RecordBody::Message(Message {
-        content_type: send.content_type.clone(),
-        payload: send.payload.clone(),
-        reply_to: send.reply_to,
-        epoch: send.epoch,
-    })])
+    Ok(smallvec![RecordBody::Message(Arc::clone(send))])
 }
 
 fn check_content_type(content_type: &str) -> Result<(), ErrorBody> {
@@ -58,14 +57,14 @@ fn target_message(case: Case<'_>, target: Sequence) -> Result<(&Record, &Message
 }
 
 /// The author may within the window; a group's owner and admins may always. What is recalled stays so: nothing to store.
-pub(super) fn recall(case: Case<'_>, recall: Recall) -> Result<Vec<RecordBody>, ErrorBody> {
+pub(super) fn recall(case: Case<'_>, recall: Recall) -> Result<Bodies, ErrorBody> {
     let (record, message) = target_message(case, recall.target)?;
     let moderates = case.state.kind() == Some(ConversationKind::Group) && case.membership.role >= Role::Admin;
     if record.author.sender_id != case.author && !moderates {
         return Err(forbidden("admin", "recalling another's message"));
     }
     if message.payload.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Bodies::new());
     }
     if !moderates && case.context.now > record.created_at.plus_ms(RECALL_WINDOW_MS) {
         let seconds = RECALL_WINDOW_MS / 1000;
@@ -74,17 +73,17 @@ pub(super) fn recall(case: Case<'_>, recall: Recall) -> Result<Vec<RecordBody>, 
             .with("limit", "recall_window_ms")
             .with("max", RECALL_WINDOW_MS.unsigned_abs()));
     }
-    Ok(vec![RecordBody::Recalled(Recalled { target: recall.target })])
+    Ok(smallvec![RecordBody::Recalled(Recalled { target: recall.target })])
 }
 
-pub(super) fn react(case: Case<'_>, react: &React) -> Result<Vec<RecordBody>, ErrorBody> {
+pub(super) fn react(case: Case<'_>, react: &React) -> Result<Bodies, ErrorBody> {
     check_emoji(&react.emoji)?;
     let (_, message) = target_message(case, react.target)?;
     if message.payload.is_empty() {
         return Err(conflict("this message was recalled, and its reactions went with it"));
     }
     let reaction = Reaction { target: react.target, emoji: react.emoji.clone(), change: react.change };
-    Ok(vec![RecordBody::Reaction(reaction)])
+    Ok(smallvec![RecordBody::Reaction(reaction)])
 }
 
 fn check_emoji(emoji: &str) -> Result<(), ErrorBody> {

@@ -6,25 +6,27 @@ use hubbub_protocol::limits::MAX_NAME_BYTES;
 use hubbub_protocol::member::{ConversationKind, Member, Role};
 use hubbub_protocol::record::Opened;
 use hubbub_protocol::{ErrorBody, RecordBody, UserId};
+use smallvec::smallvec;
 
 use super::command::Open;
+use super::decide::Bodies;
 use super::refuse::{check_people, conflict};
 use super::state::ConversationState;
 use crate::fields::{check_text, invalid};
 
-pub(super) fn open(state: &ConversationState, author: UserId, open: &Open) -> Result<Vec<RecordBody>, ErrorBody> {
+pub(super) fn open(state: &ConversationState, author: UserId, open: &Open) -> Result<Bodies, ErrorBody> {
     let members = match open.kind {
         ConversationKind::Direct => direct(author, open)?,
         ConversationKind::Group => group(author, open)?,
     };
     if !state.exists() {
-        return Ok(vec![RecordBody::Opened(Opened { kind: open.kind, name: open.name.clone(), members })]);
+        return Ok(smallvec![RecordBody::Opened(Opened { kind: open.kind, name: open.name.clone(), members })]);
     }
     let same = open.kind == ConversationKind::Direct
         && state.kind() == Some(ConversationKind::Direct)
         && members.iter().all(|member| state.is_member(member.user_id));
     // A direct conversation is found by its pair, so opening it again, or losing the race to, is no mistake.
-    if same { Ok(Vec::new()) } else { Err(conflict("this conversation was opened already")) }
+    if same { Ok(Bodies::new()) } else { Err(conflict("this conversation was opened already")) }
 }
 
 fn direct(author: UserId, open: &Open) -> Result<Vec<Member>, ErrorBody> {

@@ -4,13 +4,15 @@ use hubbub_protocol::limits::{MAX_DESCRIPTION_BYTES, MAX_NAME_BYTES};
 use hubbub_protocol::member::Role;
 use hubbub_protocol::record::GroupUpdated;
 use hubbub_protocol::{ErrorBody, RecordBody};
+use smallvec::smallvec;
 
 use super::case::Case;
 use super::command::UpdateGroup;
+use super::decide::Bodies;
 use crate::fields::check_text;
 
 /// Stores only what changes.
-pub(super) fn update(case: Case<'_>, update: &UpdateGroup) -> Result<Vec<RecordBody>, ErrorBody> {
+pub(super) fn update(case: Case<'_>, update: &UpdateGroup) -> Result<Bodies, ErrorBody> {
     case.check_group()?;
     case.check_rank(Role::Admin, "changing the group")?;
     if let Some(name) = &update.name {
@@ -25,5 +27,5 @@ pub(super) fn update(case: Case<'_>, update: &UpdateGroup) -> Result<Vec<RecordB
         description: changed(&update.description, case.state.description()),
     };
     let nothing = updated == GroupUpdated::default();
-    Ok(if nothing { Vec::new() } else { vec![RecordBody::GroupUpdated(updated)] })
+    Ok(if nothing { Bodies::new() } else { smallvec![RecordBody::GroupUpdated(updated)] })
 }

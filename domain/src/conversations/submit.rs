@@ -7,7 +7,7 @@ use hubbub_storage::log::{Append, Appended, NewRecord};
 use serde::{Deserialize, Serialize};
 
 use super::Conversations;
-use crate::conversation::{Act, Context, ConversationState, decide, repeats};
+use crate::conversation::{Act, Context, ConversationState, Records, decide, repeats};
 use crate::refusal::{never_stored, refusal};
 
 /// How often an act is decided anew. Each time, another writer got its act stored: only a crowd of them uses these up.
@@ -113,7 +113,8 @@ impl Conversations {
             None => None,
         };
         let now = self.clock.now();
-        Ok((now, decide(state, act, &Context { now, target: target.as_ref() })))
+        let decided = decide(state, act, &Context { now, target: target.as_ref() });
+        Ok((now, decided.map(Records::into_vec)))
     }
 
     async fn without_storing(

@@ -1,7 +1,7 @@
 //! Each rule once: what is refused, in which words, and what is not.
 
 use hubbub_domain::conversation::{
-    Act, ChangeRole, Command, Open, React, Recall, Send, UpdateGroup, direct_conversation_id, not_found,
+    Act, ChangeRole, Command, Open, React, Recall, Records, UpdateGroup, direct_conversation_id, not_found,
 };
 use hubbub_protocol::error::Param;
 use hubbub_protocol::limits::{
@@ -9,16 +9,16 @@ use hubbub_protocol::limits::{
     MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, RECALL_WINDOW_MS,
 };
 use hubbub_protocol::member::{ConversationKind, Role};
-use hubbub_protocol::record::ReactionChange;
+use hubbub_protocol::record::{Message, ReactionChange};
 use hubbub_protocol::{ErrorCode, Payload, RecordBody, Sequence, UserId};
 
 use crate::support::{Table, act, add, group_of, open_direct, open_group, remove, text, user};
 
-fn send(change: impl FnOnce(&mut Send)) -> Command {
+fn send(change: impl FnOnce(&mut Message)) -> Command {
     let mut send =
-        Send { content_type: "text".to_owned(), payload: Payload::from(vec![1]), reply_to: None, epoch: None };
+        Message { content_type: "text".to_owned(), payload: Payload::from(vec![1]), reply_to: None, epoch: None };
     change(&mut send);
-    Command::Send(send)
+    Command::Send(send.into())
 }
 
 fn react(target: u64, emoji: &str) -> Command {
@@ -144,7 +144,7 @@ fn openings_have_the_members_their_kind_has() {
 fn opening_a_direct_conversation_again_is_already_so_and_a_group_is_not() {
     let mut table = Table::default();
     table.submit(&act(user(1), open_direct(user(2)))).unwrap();
-    assert_eq!(table.decide(&act(user(2), open_direct(user(1)))), Ok(vec![]));
+    assert_eq!(table.decide(&act(user(2), open_direct(user(1)))), Ok(Records::new()));
     assert_eq!(code_of(&table, 3, open_direct(user(1))), ErrorCode::Conflict);
     assert_eq!(code_of(&group_of([2]), 1, open_group([user(2)])), ErrorCode::Conflict);
 }
@@ -220,7 +220,7 @@ fn what_is_so_already_stores_nothing() {
         update(Some("group".to_owned()), None),
         update(None, None),
     ] {
-        assert_eq!(table.decide(&act(user(1), command.clone())), Ok(vec![]), "{command:?}");
+        assert_eq!(table.decide(&act(user(1), command.clone())), Ok(Records::new()), "{command:?}");
     }
 }
 
@@ -236,7 +236,7 @@ fn a_full_group_takes_nobody_more() {
     assert_eq!(error.code, ErrorCode::LimitReached);
     assert_eq!(error.params.get("max"), Some(&Param::from(MAX_GROUP_MEMBERS)));
     // Who is in it already takes no place.
-    assert_eq!(table.decide(&act(user(1), add([number(5)]))), Ok(vec![]));
+    assert_eq!(table.decide(&act(user(1), add([number(5)]))), Ok(Records::new()));
     table.submit(&act(user(1), remove(number(5)))).unwrap();
     table.submit(&act(user(1), add([user(2)]))).unwrap();
 }
@@ -254,7 +254,7 @@ fn the_sender_recalls_within_the_window_and_moderators_at_any_time() {
     assert_eq!(error.params.get("max"), Some(&Param::from(RECALL_WINDOW_MS.unsigned_abs())));
     assert_eq!(table.submit(&act(user(1), recall(2))), Ok(1));
     // It stays recalled, whoever asks again, and takes no reactions.
-    assert_eq!(table.decide(&act(user(2), recall(2))), Ok(vec![]));
+    assert_eq!(table.decide(&act(user(2), recall(2))), Ok(Records::new()));
     assert_eq!(code_of(&table, 3, react(2, "👍")), ErrorCode::Conflict);
 }
 

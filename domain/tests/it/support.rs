@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use hubbub_domain::conversation::{
-    Act, AddMembers, Command, Context, ConversationState, Open, RemoveMember, Send, decide, evolve,
+    Act, AddMembers, Command, Context, ConversationState, Open, Records, RemoveMember, decide, evolve,
 };
 use hubbub_domain::conversations::Conversations;
 use hubbub_protocol::member::{ConversationKind, SenderType};
-use hubbub_protocol::record::Author;
+use hubbub_protocol::record::{Author, Message};
 use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, Payload, Record, Sequence, Timestamp, UserId};
 use hubbub_storage::clock::ManualClock;
 use hubbub_storage::log::Range;
@@ -38,12 +38,8 @@ pub(crate) fn act(by: UserId, command: Command) -> Act {
 }
 
 pub(crate) fn text(words: &str) -> Command {
-    Command::Send(Send {
-        content_type: "text".to_owned(),
-        payload: Payload::from(words.as_bytes().to_vec()),
-        reply_to: None,
-        epoch: None,
-    })
+    let payload = Payload::from(words.as_bytes().to_vec());
+    Command::Send(Message { content_type: "text".to_owned(), payload, reply_to: None, epoch: None }.into())
 }
 
 pub(crate) fn open_group(others: impl IntoIterator<Item = UserId>) -> Command {
@@ -79,7 +75,7 @@ impl Table {
         START.plus_ms(self.now_ms)
     }
 
-    pub(crate) fn decide(&self, act: &Act) -> Result<Vec<hubbub_storage::log::NewRecord>, ErrorBody> {
+    pub(crate) fn decide(&self, act: &Act) -> Result<Records, ErrorBody> {
         let target = act.command.target().and_then(|target| self.log.iter().find(|record| record.sequence == target));
         decide(&self.state, act, &Context { now: self.now(), target })
     }
@@ -109,7 +105,7 @@ impl Table {
     fn erase(&mut self, target: Sequence) {
         for record in self.log.iter_mut().filter(|record| record.sequence == target) {
             if let hubbub_protocol::RecordBody::Message(message) = &mut record.body {
-                message.payload = Payload::default();
+                Arc::make_mut(message).payload = Payload::default();
             }
         }
     }

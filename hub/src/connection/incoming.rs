@@ -30,7 +30,7 @@ thread_local! {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Said<'a> {
     /// A whole message of text, which is UTF-8.
-    Text(&'a str),
+    Text(&'a [u8]),
     /// A whole message of bytes.
     Binary(&'a [u8]),
     /// A ping, to be answered with the same payload.
@@ -256,7 +256,9 @@ fn whole(is_text: bool, payload: &[u8]) -> Said<'_> {
     if !is_text {
         return Said::Binary(payload);
     }
-    std::str::from_utf8(payload).map_or(Said::Broken(CloseCode::InvalidText), Said::Text)
+    // Nearly all is ASCII, and to see that takes a quarter of the time.
+    let is_sound = payload.is_ascii() || std::str::from_utf8(payload).is_ok();
+    if is_sound { Said::Text(payload) } else { Said::Broken(CloseCode::InvalidText) }
 }
 
 /// A close frame: nothing, or a code that may be sent and a reason in UTF-8 (RFC 6455 sections 5.5.1 and 7.4).

@@ -261,10 +261,10 @@ impl EdgeCore {
         for user in joins {
             self.seat_joiner(*user, first, sink);
         }
-        let (before, end) = (first.sequence.previous(), last.sequence);
+        let (before, end) = (first.sequence().previous(), last.sequence());
         let mut delivered = 0;
         let mut skipped = Vec::new();
-        for seat in self.rooms.get_mut(&first.conversation).into_iter().flatten() {
+        for seat in self.rooms.get_mut(&first.conversation()).into_iter().flatten() {
             match seat.stage {
                 Stage::Live(cursor) if cursor == before => {
                     seat.stage = Stage::Live(end);
@@ -277,7 +277,7 @@ impl EdgeCore {
         }
         metrics::deliveries(delivered * run.deliveries().count() as u64);
         for (slot, cursor) in skipped {
-            self.heal(slot, first.conversation, cursor, sink);
+            self.heal(slot, first.conversation(), cursor, sink);
         }
         for user in &last.leaves {
             self.unseat_leaver(*user, last, sink);
@@ -287,17 +287,17 @@ impl EdgeCore {
     /// Seats the sockets of somebody who joins with this record. One that is resuming reaches it from the log, and one
     /// that is still logging in asks for it when it is ready.
     fn seat_joiner(&mut self, user: UserId, delivery: &Delivery, sink: &mut impl EdgeSink) {
-        let (conversation, shard) = (delivery.conversation, self.shard);
+        let (conversation, shard) = (delivery.conversation(), self.shard);
         let mut seated = 0_u32;
         for slot in self.people.get(&user).into_iter().flatten() {
             let Some(resident) = self.connections.get_mut(*slot as usize) else { continue };
             if let Some(early) = &mut resident.early_joins {
-                early.push((conversation, delivery.sequence.previous()));
+                early.push((conversation, delivery.sequence().previous()));
                 continue;
             }
             let room = self.rooms.entry(conversation).or_default();
             if room.iter().all(|seat| seat.slot != *slot) {
-                room.push(Seat { slot: *slot, stage: Stage::Live(delivery.sequence.previous()) });
+                room.push(Seat { slot: *slot, stage: Stage::Live(delivery.sequence().previous()) });
                 resident.rooms.push(conversation);
                 seated += 1;
             }
@@ -332,7 +332,7 @@ impl EdgeCore {
     /// log at once, with the word that nothing follows. One that waits for its home's answer gets that, as it comes later
     /// than this: by then they may be back, and this may be from before they came.
     fn unseat_leaver(&mut self, user: UserId, delivery: &Delivery, sink: &mut impl EdgeSink) {
-        let conversation = delivery.conversation;
+        let conversation = delivery.conversation();
         for slot in self.people.get(&user).cloned().unwrap_or_default() {
             let resident = &mut self.connections[slot as usize];
             resident.declined.retain(|known| *known != conversation);
@@ -343,7 +343,7 @@ impl EdgeCore {
                 Stage::Live(_) => {}
                 Stage::Resuming(_) => continue,
                 Stage::Reading(_) => {
-                    answer::refuse(slot, conversation, Some(delivery.sequence.previous()), None, sink);
+                    answer::refuse(slot, conversation, Some(delivery.sequence().previous()), None, sink);
                 }
             }
             self.leave(key, conversation, sink);

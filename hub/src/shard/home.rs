@@ -36,7 +36,7 @@ use self::presence::PRESENCE_MAX_MEMBERS;
 use super::ring::Ring;
 use crate::directory::Directory;
 use crate::frame::SharedFrame;
-use crate::message::{Class, EdgeInput, HomeInput, ReplyTo, Subscribe};
+use crate::message::{Answer, Class, EdgeInput, HomeInput, ReplyTo, Subscribe};
 use crate::table::Table;
 
 /// Works that may wait for one conversation. Full: refused as `overloaded`.
@@ -228,6 +228,7 @@ impl HomeCore {
             // Who asks from a cursor may have been live before.
             conversation.introduce(state, (wish.user, wish.key, wish.after.is_some()), out);
         }
+        conversation.is_awaited |= matches!(input, Answer::Behind { .. });
         // The others hear who came.
         conversation.whereabouts.doubt();
         if let Some(conversation) = self.conversations.get_mut(&id).filter(|_| followed) {
@@ -267,8 +268,8 @@ impl HomeCore {
             Ok(Loaded { state: None, missed }) => {
                 // More was missed than is read at once: these are told, and then it is loaded again.
                 conversation.behind = true;
-                self.publish(id, missed.iter(), out);
                 self.tell(id, &missed, out);
+                self.publish(id, missed.into_iter(), out);
             }
             Ok(Loaded { state: Some(state), missed }) => {
                 conversation.committed = Some(state.head());
@@ -276,9 +277,9 @@ impl HomeCore {
                 conversation.snapshot_at = state.head();
                 conversation.state = Some(*state);
                 conversation.whereabouts.doubt();
-                self.publish(id, missed.iter(), out);
                 // Perhaps they are this node's, and nobody else knows.
                 self.tell(id, &missed, out);
+                self.publish(id, missed.into_iter(), out);
             }
             Err(error) => self.could_not_look(id, &error, out),
         }
@@ -353,8 +354,90 @@ fn marked_at(read_seq: Sequence, moved: bool) -> Stored {
 mod tests {
     use tokio::sync::oneshot;
 
+    use hubbub_domain::conversation::{Act, Command, evolve};
+    use hubbub_protocol::member::{ConversationKind, Member, Role, SenderType};
+    use hubbub_protocol::record::{Author, Message, Opened};
+    use hubbub_protocol::{Payload, RecordBody};
+    use hubbub_storage::log::Appended;
+
     use super::*;
-    use crate::message::OpenCount;
+    use crate::message::{ConnectionKey, OpenCount, Way};
+
+    const ALICE: UserId = UserId::from_bytes([1; 16]);
+    const ROOM: ConversationId = ConversationId::from_bytes([2; 16]);
+
+    /// A home with a conversation of one member, opened and no more.
+    fn home_with_room() -> HomeCore {
+        let mut home = HomeCore::new(Arc::default(), 1, None);
+        let mut state = ConversationState::default();
+        let members = vec![Member { user_id: ALICE, role: Role::Owner }];
+        let opened = Opened { kind: ConversationKind::Group, name: String::new(), members };
+        evolve(&mut state, Sequence::new(1), &author(), &RecordBody::Opened(opened));
+        home.conversations.entry(ROOM).or_default().state = Some(state);
+        home
+    }
+
+    fn author() -> Author {
+        Author { sender_id: ALICE, sender_type: SenderType::Human, device_id: None }
+    }
+
+    /// Alice sends a message, and the log stores it.
+    fn send(home: &mut HomeCore) {
+        let (open, now, mut out) = (Arc::default(), Timestamp::from_ms(0), Vec::new());
+        let payload = Payload::from(vec![1]);
+        let message = Message { content_type: "text".to_owned(), payload, reply_to: None, epoch: None };
+        let act = Box::new(Act { author: author(), client_message_id: None, command: Command::Send(message.into()) });
+        let reply = ReplyTo::Caller { answer: oneshot::channel().0, open: OpenCount::new(&open) };
+        home.take(HomeInput::Act { conversation: ROOM, act, reply, way: Way::Home }, &mut out);
+        home.go_on(now, &mut out);
+        let last = home.conversations[&ROOM].state.as_ref().unwrap().head();
+        let result = Ok(Appended::Committed { first: last, last });
+        home.done(Done::Appended { conversation: ROOM, result }, now, &mut out);
+    }
+
+    /// The answer to Alice's wish to follow from there on.
+    fn follow(home: &mut HomeCore, after: u64) -> Answer {
+        let mut out = Vec::new();
+        let key = ConnectionKey { shard: 0, slot: 0, tenant: 0 };
+        let after = Some(Sequence::new(after));
+        let wish = Subscribe { conversation: ROOM, user: ALICE, key, wish: 0, after, command: None };
+        home.take(HomeInput::Subscribe(Box::new(wish)), &mut out);
+        home.go_on(Timestamp::from_ms(0), &mut out);
+        let answer = out.into_iter().find_map(|output| match output {
+            HomeOutput::ToEdge { input: EdgeInput::Subscribed(subscribed), .. } => Some(subscribed.answer),
+            _ => None,
+        });
+        answer.unwrap()
+    }
+
+    #[test]
+    fn resumable_whoever_reads_the_log_of_a_busy_conversation_that_nobody_follows_catches_up() {
+        let mut home = home_with_room();
+        (0..3).for_each(|_| send(&mut home));
+        let answer = follow(&mut home, 1);
+        assert!(matches!(answer, Answer::Behind { head, .. } if head == Sequence::new(4)), "{answer:?}");
+        // More comes while it reads up to there.
+        (0..3).for_each(|_| send(&mut home));
+        let Answer::Caught { recent, head, .. } = follow(&mut home, 4) else {
+            panic!("RESUMABLE: it never catches up")
+        };
+        let sequences: Vec<_> = recent.iter().map(|delivery| delivery.sequence().get()).collect();
+        assert_eq!((sequences, head), (vec![5, 6, 7], Sequence::new(7)));
+    }
+
+    #[test]
+    fn resumable_what_nobody_followed_leaves_no_hole_behind() {
+        let mut home = home_with_room();
+        assert!(matches!(follow(&mut home, 1), Answer::Caught { .. }));
+        send(&mut home);
+        home.take(HomeInput::Unsubscribe { conversation: ROOM, shard: 0 }, &mut Vec::new());
+        send(&mut home);
+        assert!(matches!(follow(&mut home, 3), Answer::Caught { .. }));
+        send(&mut home);
+        for (after, whole) in [(1, false), (2, false), (3, true), (4, true)] {
+            assert_eq!(matches!(follow(&mut home, after), Answer::Caught { .. }), whole, "RESUMABLE: after {after}");
+        }
+    }
 
     #[test]
     fn bounded_what_waits_for_one_conversation_is_refused_above_the_limit_and_by_its_name() {

@@ -9,12 +9,11 @@ use std::rc::Rc;
 
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
-use hubbub_protocol::frame::server::Event;
 use hubbub_protocol::record::fitting;
 use hubbub_protocol::{ConversationId, Record, Sequence};
 use hubbub_storage::error::StoreResult;
 
-use crate::frame::SharedFrame;
+use crate::frame::RecordFrame;
 use crate::table::Table;
 
 /// Payload bytes of a page: a quarter of an outbox.
@@ -33,7 +32,7 @@ pub(super) struct Wanted {
 }
 
 /// Records right after a cursor, as many as a page has room for: at least one.
-pub(super) type Page = Rc<[(Sequence, SharedFrame)]>;
+pub(super) type Page = Rc<[RecordFrame]>;
 
 type Reading = LocalBoxFuture<'static, StoreResult<Page>>;
 
@@ -82,7 +81,7 @@ impl Pages {
 
 fn page(mut records: Vec<Record>) -> Page {
     records.truncate(fitting(&records, PAGE_BYTES));
-    records.iter().map(|record| (record.sequence, SharedFrame::of(Event::of(record)))).collect()
+    records.into_iter().map(RecordFrame::of).collect()
 }
 
 #[cfg(test)]
@@ -121,7 +120,7 @@ mod tests {
         };
         let waiting: Vec<_> = (0..100).map(|_| get(2)).chain([get(3)]).collect();
         for page in futures_util::future::join_all(waiting).await {
-            assert_eq!(page.unwrap().iter().map(|(sequence, _)| sequence.get()).collect::<Vec<_>>(), [1, 2]);
+            assert_eq!(page.unwrap().iter().map(|frame| frame.record().sequence.get()).collect::<Vec<_>>(), [1, 2]);
         }
         assert_eq!(reads.get(), 2, "one for each head");
         let page = get(2).await;

@@ -76,17 +76,17 @@ async fn give(local: &Local, connection: &Rc<Connection>, replay: &Replay, page:
     if !local.wants(replay) {
         return None;
     }
-    for (sequence, frame) in page.iter() {
+    for frame in page.iter() {
         if !connection.has_room_now() {
             connection.flush();
             if !connection.has_room().await || !local.wants(replay) {
                 return None;
             }
         }
-        connection.event(frame.bytes(connection.format), Some((replay.conversation, *sequence)));
+        connection.event(frame.bytes(connection.format), Some((replay.conversation, frame.record().sequence)));
     }
     local.flush_later(connection);
-    page.last().map(|(sequence, _)| *sequence)
+    page.last().map(|frame| frame.record().sequence)
 }
 
 /// Ends the conversation's flow rather than leave a hole in it (IN-ORDER).

@@ -1,4 +1,4 @@
-//! The recent records of a home shard's conversations: the cheap case of a resume.
+//! The recent records of those of a home shard's conversations that somebody follows: the cheap case of a resume.
 //!
 //! Bounded in bytes over the whole shard, oldest out first (BOUNDED): an idle conversation holds nothing for long.
 
@@ -40,7 +40,7 @@ pub(crate) struct Ring {
 impl Ring {
     /// Adds the next record of its conversation.
     pub(crate) fn push(&mut self, delivery: Arc<Delivery>, payload_bytes: usize) {
-        let conversation = delivery.conversation;
+        let conversation = delivery.conversation();
         self.recent.entry(conversation).or_default().push_back((delivery, payload_bytes));
         self.order.push_back((conversation, payload_bytes));
         self.bytes += held(payload_bytes);
@@ -49,6 +49,12 @@ impl Ring {
             self.bytes -= held(payload_bytes);
             self.pop(oldest);
         }
+    }
+
+    /// The next record of this conversation is not added. What is here of it is of no use any more, as those who lack it
+    /// lack that record too.
+    pub(crate) fn pass_over(&mut self, conversation: ConversationId) {
+        self.recent.remove(&conversation);
     }
 
     fn pop(&mut self, conversation: ConversationId) {
@@ -71,10 +77,10 @@ impl Ring {
             return Some(Vec::new());
         }
         let recent = self.recent.get(&conversation)?;
-        let from = recent.partition_point(|(delivery, _)| delivery.sequence <= after);
+        let from = recent.partition_point(|(delivery, _)| delivery.sequence() <= after);
         let wanted = || recent.range(from..);
-        let whole = wanted().next().is_some_and(|(first, _)| first.sequence == after.next())
-            && wanted().next_back().is_some_and(|(last, _)| last.sequence == head)
+        let whole = wanted().next().is_some_and(|(first, _)| first.sequence() == after.next())
+            && wanted().next_back().is_some_and(|(last, _)| last.sequence() == head)
             && wanted().map(|(_, payload_bytes)| sent(*payload_bytes)).sum::<usize>() <= MAX_AT_ONCE;
         whole.then(|| wanted().map(|(delivery, _)| Arc::clone(delivery)).collect())
     }
@@ -95,7 +101,7 @@ impl Ring {
     pub(crate) fn erase(&mut self, conversation: ConversationId, target: Sequence) {
         let Some(recent) = self.recent.get_mut(&conversation) else { return };
         // Sequences are dense, so the place follows from the first.
-        let first = recent.front().map_or(Sequence::ZERO, |(delivery, _)| delivery.sequence);
+        let first = recent.front().map_or(Sequence::ZERO, |(delivery, _)| delivery.sequence());
         let place = target.get().checked_sub(first.get()).and_then(|place| usize::try_from(place).ok());
         if let Some((delivery, _)) = place.and_then(|place| recent.get_mut(place)) {
             *delivery = Arc::new(delivery.erased());
@@ -106,13 +112,12 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use hubbub_protocol::codec::Format;
-    use hubbub_protocol::frame::server::{Event, Pong, ServerFrame};
     use hubbub_protocol::member::SenderType;
     use hubbub_protocol::record::{Author, Message};
     use hubbub_protocol::{ClientMessageId, DeviceId, Payload, Record, RecordBody, Timestamp, UserId};
 
     use super::*;
-    use crate::frame::SharedFrame;
+    use crate::frame::RecordFrame;
 
     fn message(conversation: ConversationId, sequence: u64, payload_bytes: usize) -> Arc<Delivery> {
         let record = Record {
@@ -125,24 +130,18 @@ mod tests {
             },
             created_at: Timestamp::from_ms(1_700_000_000_000),
             client_message_id: Some(ClientMessageId::generate()),
-            body: RecordBody::Message(Message {
+            body: RecordBody::from(Message {
                 content_type: "text".to_owned(),
                 payload: Payload::from(vec![1; payload_bytes]),
                 reply_to: None,
                 epoch: None,
             }),
         };
-        let frame = SharedFrame::of(Event::of(&record));
-        Arc::new(Delivery { conversation, sequence: record.sequence, frame, leaves: Vec::new() })
+        Arc::new(Delivery { frame: RecordFrame::of(record), leaves: Vec::new() })
     }
 
     fn delivery(conversation: ConversationId, sequence: u64) -> Arc<Delivery> {
-        Arc::new(Delivery {
-            conversation,
-            sequence: Sequence::new(sequence),
-            frame: SharedFrame::of(Pong { id: None, server_time: Timestamp::from_ms(0) }),
-            leaves: Vec::new(),
-        })
+        message(conversation, sequence, 0)
     }
 
     #[test]
@@ -154,7 +153,7 @@ mod tests {
         }
         let sequences = |after: u64, head: u64| {
             ring.above(conversation, Sequence::new(after), Sequence::new(head))
-                .map(|found| found.iter().map(|delivery| delivery.sequence.get()).collect::<Vec<_>>())
+                .map(|found| found.iter().map(|delivery| delivery.sequence().get()).collect::<Vec<_>>())
         };
         assert_eq!(sequences(4, 8), Some(vec![5, 6, 7, 8]));
         assert_eq!(sequences(7, 8), Some(vec![8]));
@@ -174,13 +173,8 @@ mod tests {
             ring.erase(conversation, Sequence::new(target));
         }
         let recent = ring.above(conversation, Sequence::new(4), Sequence::new(7)).unwrap();
-        let payloads: Vec<_> = recent
-            .iter()
-            .map(|delivery| match delivery.frame.frame() {
-                ServerFrame::MessageNew(event) => (event.conversation_seq.get(), event.encrypted_payload.len()),
-                other => panic!("{other:?}"),
-            })
-            .collect();
+        let payloads: Vec<_> =
+            recent.iter().map(|delivery| (delivery.sequence().get(), delivery.record().body.payload_bytes())).collect();
         assert_eq!(payloads, [(5, 3), (6, 0), (7, 3)]);
     }
 

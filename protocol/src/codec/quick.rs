@@ -12,7 +12,7 @@ use uuid::fmt::Hyphenated;
 
 use crate::frame::client::MessageSend;
 use crate::frame::server::MessageAck;
-use crate::id::ConversationId;
+use crate::id::{ClientMessageId, ConversationId};
 use crate::limits::MAX_COMMAND_ID_BYTES;
 use crate::payload::Payload;
 
@@ -24,17 +24,22 @@ pub(super) fn message_send(bytes: &[u8]) -> Option<MessageSend> {
     let (mut id, mut conversation_id, mut client_message_id) = (None, None, None);
     let (mut content_type, mut payload, mut reply_to, mut epoch) = (None, None, None, None);
     loop {
-        let key = text(&mut rest)?;
-        rest = rest.strip_prefix(b":")?;
-        match key {
-            b"id" => once(&mut id, plain(text(&mut rest)?)?)?,
-            b"conversation_id" => once(&mut conversation_id, conversation(text(&mut rest)?)?)?,
-            b"client_message_id" => once(&mut client_message_id, parsed(text(&mut rest)?)?)?,
-            b"content_type" => once(&mut content_type, plain(text(&mut rest)?)?)?,
-            b"encrypted_payload" => once(&mut payload, Payload::from_base64(text(&mut rest)?)?)?,
-            b"reply_to" => once(&mut reply_to, parsed(text(&mut rest)?)?)?,
-            b"epoch" => once(&mut epoch, number(&mut rest)?)?,
-            _ => return None,
+        if skip(&mut rest, br#""id":"#) {
+            once(&mut id, plain(&mut rest)?)?;
+        } else if skip(&mut rest, br#""conversation_id":"#) {
+            once(&mut conversation_id, ConversationId::from_bytes(uuid(&mut rest)?))?;
+        } else if skip(&mut rest, br#""client_message_id":"#) {
+            once(&mut client_message_id, client_message(&mut rest)?)?;
+        } else if skip(&mut rest, br#""content_type":"#) {
+            once(&mut content_type, plain(&mut rest)?)?;
+        } else if skip(&mut rest, br#""encrypted_payload":"#) {
+            once(&mut payload, Payload::from_base64(text(&mut rest)?)?)?;
+        } else if skip(&mut rest, br#""reply_to":"#) {
+            once(&mut reply_to, parsed(text(&mut rest)?)?)?;
+        } else if skip(&mut rest, br#""epoch":"#) {
+            once(&mut epoch, number(&mut rest)?)?;
+        } else {
+            return None;
         }
         match rest.split_first()? {
             (b',', more) => rest = more,
@@ -69,17 +74,38 @@ fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(text)
 }
 
-fn plain(text: &[u8]) -> Option<String> {
-    let is_plain = text.iter().all(|byte| (b' '..=b'~').contains(byte) && *byte != b'\\');
-    is_plain.then(|| String::from_utf8(text.to_vec()).ok()).flatten()
+/// Whether this stands next; then it is behind.
+fn skip(rest: &mut &[u8], key: &[u8]) -> bool {
+    rest.strip_prefix(key).map(|after| *rest = after).is_some()
+}
+
+/// A short text without escapes.
+fn plain(rest: &mut &[u8]) -> Option<String> {
+    let from = rest.strip_prefix(b"\"")?;
+    let is_plain = |byte: &u8| (b' '..=b'~').contains(byte) && !matches!(byte, b'"' | b'\\');
+    let (text, after) = from.split_at(from.iter().take_while(|byte| is_plain(byte)).count());
+    *rest = after.strip_prefix(b"\"")?;
+    String::from_utf8(text.to_vec()).ok()
+}
+
+/// A UUID in its usual spelling, which has one length.
+fn uuid(rest: &mut &[u8]) -> Option<[u8; 16]> {
+    let (text, after) = rest.strip_prefix(b"\"")?.split_first_chunk::<{ Hyphenated::LENGTH }>()?;
+    *rest = after.strip_prefix(b"\"")?;
+    Some(Uuid::try_parse_ascii(text).ok()?.into_bytes())
+}
+
+/// Most are UUIDs; there is another spelling.
+fn client_message(rest: &mut &[u8]) -> Option<ClientMessageId> {
+    if let Some(bytes) = uuid(&mut { *rest }) {
+        *rest = rest.get(Hyphenated::LENGTH + 2..)?;
+        return Some(ClientMessageId::from_bytes(bytes));
+    }
+    parsed(text(rest)?)
 }
 
 fn parsed<T: FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-fn conversation(text: &[u8]) -> Option<ConversationId> {
-    Some(ConversationId::from_bytes(Uuid::try_parse_ascii(text).ok()?.into_bytes()))
 }
 
 /// A number in the spelling of JSON: no sign, no zero in front.
@@ -137,7 +163,7 @@ mod tests {
     use super::*;
     use crate::codec::{Format, decode_server, encode};
     use crate::frame::server::ServerFrame;
-    use crate::id::{ClientMessageId, MessageId};
+    use crate::id::MessageId;
     use crate::sequence::Sequence;
 
     const CONVERSATION: &str = "01890a5d-ac96-774b-bcce-b302099a8057";

@@ -162,7 +162,7 @@ pub(crate) fn client_frames() -> Vec<OfType<ClientFrame>> {
 pub(crate) fn bodies() -> Vec<OfType<RecordBody>> {
     let message = (text(), payload(), option::of(sequence()), option::of(any::<u32>()));
     let message = message.prop_map(|(content_type, payload, reply_to, epoch)| {
-        RecordBody::Message(record::Message { content_type, payload, reply_to, epoch })
+        RecordBody::from(record::Message { content_type, payload, reply_to, epoch })
     });
     let reaction = (sequence(), text(), change())
         .prop_map(|(target, emoji, change)| RecordBody::Reaction(record::Reaction { target, emoji, change }));

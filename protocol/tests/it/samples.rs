@@ -4,6 +4,7 @@
 
 use std::fmt::Debug;
 
+use hubbub_protocol::codec;
 use hubbub_protocol::frame::Cursor;
 use hubbub_protocol::frame::client::{self, ClientFrame, PresenceStatus};
 use hubbub_protocol::frame::server::{self, Actor, Event, GapReason, GoingAwayReason, ServerFrame};
@@ -145,8 +146,8 @@ pub(crate) fn bodies() -> Vec<Sample<RecordBody>> {
     let body = |name, frame| Sample { name, frame };
     vec![
         body("opened", RecordBody::Opened(opened)),
-        body("message-brief", RecordBody::Message(record::Message { reply_to: None, epoch: None, ..message.clone() })),
-        body("message", RecordBody::Message(message)),
+        body("message-brief", RecordBody::from(record::Message { reply_to: None, epoch: None, ..message.clone() })),
+        body("message", RecordBody::from(message)),
         body("recalled", RecordBody::Recalled(record::Recalled { target: Sequence::new(42) })),
         body("reaction", RecordBody::Reaction(reaction)),
         body("member_added", RecordBody::MemberAdded(record::MemberAdded { member: member(bob(), Role::Member) })),
@@ -155,6 +156,13 @@ pub(crate) fn bodies() -> Vec<Sample<RecordBody>> {
         body("group_updated", RecordBody::GroupUpdated(updated)),
         body("group_updated-brief", RecordBody::GroupUpdated(record::GroupUpdated::default())),
     ]
+}
+
+/// The bytes of a body on a disk.
+pub(crate) fn stored(body: &RecordBody) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    codec::encode_body(body, &mut bytes).unwrap();
+    bytes
 }
 
 /// A record with this body.

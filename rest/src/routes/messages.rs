@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hubbub_domain::conversation::{Act, Command, React, Recall, Send};
+use hubbub_domain::conversation::{Act, Command, React, Recall};
 use hubbub_domain::conversations::HistoryQuery;
 use hubbub_domain::identity::Caller;
-use hubbub_protocol::record::ReactionChange;
+use hubbub_protocol::record::{Message, ReactionChange};
 use hubbub_protocol::{ConversationId, MessageId, Sequence};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -62,13 +62,17 @@ async fn send_message(
     Body(body): Body<NewMessage>,
 ) -> ApiResult<(StatusCode, Json<Data<Sent>>)> {
     let client_message_id = body.client_message_id;
-    let command = Command::Send(Send {
+    let message = Message {
         content_type: body.content_type,
         payload: body.encrypted_payload,
         reply_to: reply_to(id, body.reply_to)?,
         epoch: body.epoch,
-    });
-    let act = Act { author: caller.author(), client_message_id: Some(client_message_id), command };
+    };
+    let act = Act {
+        author: caller.author(),
+        client_message_id: Some(client_message_id),
+        command: Command::Send(message.into()),
+    };
     let stored = state.port().submit(id, act).await?;
     let sent = Sent {
         message_id: MessageId::new(id, stored.first),

@@ -1,7 +1,5 @@
 //! A row that only grows, in pieces: what stands in a long one is not copied each time it has doubled.
 
-use std::ops::Range;
-
 /// Entries of one piece.
 const PIECE: usize = 256;
 
@@ -35,10 +33,17 @@ impl<T> Chunks<T> {
         }
     }
 
-    /// Those at these places, as far as there are any.
-    pub(super) fn range(&self, places: Range<usize>) -> impl Iterator<Item = &T> {
-        let pieces = self.pieces.get(places.start / PIECE..).unwrap_or_default();
-        pieces.iter().flatten().skip(places.start % PIECE).take(places.len())
+    pub(super) fn truncate(&mut self, length: usize) {
+        if length < self.len() {
+            self.pieces.truncate(length.div_ceil(PIECE));
+            if let Some(last) = self.pieces.last_mut() {
+                last.truncate(length - (length - 1) / PIECE * PIECE);
+            }
+        }
+    }
+
+    pub(super) fn get(&self, place: usize) -> Option<&T> {
+        self.pieces.get(place / PIECE)?.get(place % PIECE)
     }
 
     pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut T> {
@@ -54,18 +59,17 @@ mod tests {
     fn entries_stay_where_they_were_put() {
         let mut row = Chunks::default();
         for number in 0..=3 * PIECE {
-            assert_eq!((row.len(), row.range(number..number + 1).count()), (number, 0));
+            assert_eq!((row.len(), row.get(number)), (number, None));
             row.push(number);
         }
         *row.get_mut(PIECE).unwrap() += 1;
-        let found: Vec<usize> = row.range(0..row.len()).copied().collect();
-        let expected: Vec<usize> = (0..=3 * PIECE).map(|number| number + usize::from(number == PIECE)).collect();
-        assert_eq!(found, expected);
-        for places in
-            [0..1, PIECE - 1..PIECE + 1, PIECE..PIECE + 2, 2..3 * PIECE, 3 * PIECE..4 * PIECE, 9 * PIECE..9 * PIECE]
-        {
-            let wanted = expected.get(places.start.min(expected.len())..places.end.min(expected.len())).unwrap();
-            assert_eq!(row.range(places).copied().collect::<Vec<_>>(), wanted);
+        for number in 0..=3 * PIECE {
+            assert_eq!(row.get(number), Some(&(number + usize::from(number == PIECE))));
+        }
+        assert_eq!(row.get(9 * PIECE), None);
+        for length in [5 * PIECE, 4 * PIECE + 1, 2 * PIECE + 1, 2 * PIECE, 2 * PIECE - 1, 1, 0, 0] {
+            row.truncate(length);
+            assert_eq!(row.len(), length.min(3 * PIECE + 1));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The conversations' logs, each a row in which a record's place is its sequence less one (GAPLESS).
+//! The conversations' logs: each record a row, whose number is its sequence less one (GAPLESS).
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -9,10 +9,12 @@ use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
 use hubbub_protocol::{ClientMessageId, ConversationId, Record, RecordBody, Sequence, UserId};
 
-use super::chunks::Chunks;
+use super::acts::{Act, Acts};
+use super::rows::Rows;
 use super::{Life, lock};
 use crate::error::StoreResult;
 use crate::log::{Append, Appended, MAX_READ_RECORDS, MessageLog, NewRecord, Range, erase_payload};
+use crate::stored::content;
 
 /// Locks over the conversations: enough that the shards of a large machine seldom meet at one.
 const LOCKS: usize = 64;
@@ -26,11 +28,11 @@ pub(super) struct MemoryLog {
     parts: Vec<Mutex<Table<ConversationId, Conversation>>>,
 }
 
-/// One conversation's records, and which acts they were (ONCE).
+/// One conversation's records, and which acts they are (ONCE).
 #[derive(Default)]
 struct Conversation {
-    records: Chunks<Record>,
-    known: Table<(UserId, ClientMessageId), Sequence>,
+    rows: Rows,
+    acts: Acts,
 }
 
 impl MemoryLog {
@@ -48,7 +50,10 @@ impl MemoryLog {
         self.life.check()?;
         append.check()?;
         let mut part = lock(self.part(append.conversation_id));
-        let known = part.get(&append.conversation_id).map(|found| found.known_of(&append.records)).unwrap_or_default();
+        let known = part
+            .get(&append.conversation_id)
+            .map(|found| found.known_of(&self.hasher, &append.records))
+            .unwrap_or_default();
         if !known.is_empty() {
             return Ok(Appended::Duplicate { known });
         }
@@ -57,9 +62,7 @@ impl MemoryLog {
             return Ok(Appended::Stale { head });
         }
         let conversation = part.entry(append.conversation_id).or_default();
-        for record in append.records {
-            conversation.push(append.conversation_id, record);
-        }
+        conversation.append(&self.hasher, &append)?;
         Ok(Appended::Committed { first: head.next(), last: conversation.head() })
     }
 
@@ -67,62 +70,87 @@ impl MemoryLog {
     fn ask<T: Default + Send + 'static>(
         &self,
         id: ConversationId,
-        question: impl FnOnce(&Conversation) -> T,
+        question: impl FnOnce(&Conversation) -> StoreResult<T>,
     ) -> BoxFuture<'static, StoreResult<T>> {
-        let answer = self.life.check().map(|()| lock(self.part(id)).get(&id).map(question).unwrap_or_default());
-        future::ready(answer).boxed()
+        let ask = || lock(self.part(id)).get(&id).map_or_else(|| Ok(T::default()), question);
+        future::ready(self.life.check().and_then(|()| ask())).boxed()
     }
 }
 
 impl Conversation {
     fn head(&self) -> Sequence {
-        Sequence::new(self.records.len() as u64)
+        Sequence::new(self.rows.len() as u64)
     }
 
-    fn known_of(&self, records: &[NewRecord]) -> Vec<(usize, Sequence)> {
+    fn find(&self, hasher: &RandomState, act: &Act) -> Option<Sequence> {
+        let act_of = |row| content::act(self.rows.get(row)?);
+        self.acts.find(hasher, act, act_of).map(|row| Sequence::new(row as u64).next())
+    }
+
+    fn known_of(&self, hasher: &RandomState, records: &[NewRecord]) -> Vec<(usize, Sequence)> {
         let places = records.iter().enumerate();
-        places
-            .filter_map(|(place, record)| {
-                let act = (record.author.sender_id, record.client_message_id?);
-                Some((place, *self.known.get(&act)?))
-            })
-            .collect()
+        places.filter_map(|(place, record)| Some((place, self.find(hasher, &act(record)?)?))).collect()
     }
 
-    fn push(&mut self, conversation_id: ConversationId, record: NewRecord) {
-        let NewRecord { author, created_at, client_message_id, body } = record;
-        let sequence = self.head().next();
-        if let Some(id) = client_message_id {
-            self.known.insert((author.sender_id, id), sequence);
-        }
-        if let RecordBody::Recalled(recalled) = &body
-            && let Some(target) = self.at(recalled.target)
-        {
-            erase_payload(&mut target.body);
-        }
-        self.records.push(Record { conversation_id, sequence, author, created_at, client_message_id, body });
-    }
-
-    fn at(&mut self, sequence: Sequence) -> Option<&mut Record> {
-        let index = usize::try_from(sequence.get().checked_sub(1)?).ok()?;
-        self.records.get_mut(index)
-    }
-
-    fn read(&self, range: Range, limit: usize) -> Vec<Record> {
-        let limit = limit.min(MAX_READ_RECORDS);
-        let index = |sequence: u64| usize::try_from(sequence).unwrap_or(usize::MAX).min(self.records.len());
-        let (from, to) = match range {
-            Range::After(after) => {
-                let from = index(after.get());
-                (from, from.saturating_add(limit).min(self.records.len()))
+    /// Stores all of these records or none.
+    fn append(&mut self, hasher: &RandomState, append: &Append) -> StoreResult<()> {
+        let before = self.rows.len();
+        for record in &append.records {
+            if let Err(error) = self.rows.push(content::room_for(record), |bytes| content::write(record, bytes)) {
+                self.rows.truncate(before);
+                return Err(error);
             }
+        }
+        for (row, record) in (before..).zip(&append.records) {
+            if let Some(act) = act(record) {
+                self.acts.insert(hasher, &act, row);
+            }
+            if let RecordBody::Recalled(recalled) = &record.body {
+                self.erase(append.conversation_id, recalled.target)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the payload out of a message that was recalled.
+    fn erase(&mut self, id: ConversationId, target: Sequence) -> StoreResult<()> {
+        let Some(mut record) = self.record(id, target).transpose()? else { return Ok(()) };
+        if erase_payload(&mut record.body) {
+            let mut bytes = Vec::new();
+            content::write(&record.into(), &mut bytes)?;
+            if let Some(row) = row(target) {
+                self.rows.replace(row, &bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&self, id: ConversationId, sequence: Sequence) -> Option<StoreResult<Record>> {
+        Some(content::read(id, sequence, self.rows.get(row(sequence)?)?))
+    }
+
+    fn read(&self, id: ConversationId, range: Range, limit: usize) -> StoreResult<Vec<Record>> {
+        let limit = limit.min(MAX_READ_RECORDS) as u64;
+        let head = self.head().get();
+        let (after, last) = match range {
+            Range::After(after) => (after.get().min(head), after.get().saturating_add(limit).min(head)),
             Range::Before(before) => {
-                let to = index(before.previous().get());
-                (to.saturating_sub(limit), to)
+                let last = before.previous().get().min(head);
+                (last.saturating_sub(limit), last)
             }
         };
-        self.records.range(from..to).cloned().collect()
+        (after + 1..=last).filter_map(|sequence| self.record(id, Sequence::new(sequence))).collect()
     }
+}
+
+/// Whose act a record is, if it has a client's id.
+fn act(record: &NewRecord) -> Option<Act> {
+    Some((record.author.sender_id, record.client_message_id?))
+}
+
+/// Where the record with this sequence lies.
+fn row(sequence: Sequence) -> Option<usize> {
+    usize::try_from(sequence.get().checked_sub(1)?).ok()
 }
 
 impl MessageLog for MemoryLog {
@@ -136,11 +164,11 @@ impl MessageLog for MemoryLog {
         range: Range,
         limit: usize,
     ) -> BoxFuture<'static, StoreResult<Vec<Record>>> {
-        self.ask(conversation_id, |conversation| conversation.read(range, limit))
+        self.ask(conversation_id, |conversation| conversation.read(conversation_id, range, limit))
     }
 
     fn head(&self, conversation_id: ConversationId) -> BoxFuture<'static, StoreResult<Sequence>> {
-        self.ask(conversation_id, Conversation::head)
+        self.ask(conversation_id, |conversation| Ok(conversation.head()))
     }
 
     fn lookup(
@@ -149,6 +177,7 @@ impl MessageLog for MemoryLog {
         sender_id: UserId,
         client_message_id: ClientMessageId,
     ) -> BoxFuture<'static, StoreResult<Option<Sequence>>> {
-        self.ask(conversation_id, |conversation| conversation.known.get(&(sender_id, client_message_id)).copied())
+        let act = (sender_id, client_message_id);
+        self.ask(conversation_id, |conversation| Ok(conversation.find(&self.hasher, &act)))
     }
 }

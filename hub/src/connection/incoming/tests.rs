@@ -67,13 +67,13 @@ fn frames_are_whole_however_they_come_and_wherever_reading_stops() {
     bytes.extend(frame(0x8a, b"", [0; 4]));
     bytes.extend(frame(0x88, &[3, 232, b'b'], [1; 4]));
     let expected = vec![
-        format!("{:?}", Said::Text("short, with an ä")),
+        format!("{:?}", Said::Text("short, with an ä".as_bytes())),
         "Alive".to_owned(),
         format!("{:?}", Said::Ping(b"ping")),
         "Alive".to_owned(),
-        format!("{:?}", Said::Text("in three parts")),
+        format!("{:?}", Said::Text(b"in three parts")),
         format!("{:?}", Said::Binary(&[0; 300])),
-        format!("{:?}", Said::Text(&long)),
+        format!("{:?}", Said::Text(long.as_bytes())),
         "Alive".to_owned(),
         format!("{:?}", Said::Close(&[3, 232])),
         "Gone".to_owned(),

@@ -242,7 +242,7 @@ impl HomeCore {
                 return false;
             }
             evolve(state, record.sequence, &record.author, &record.body);
-            self.publish(id, std::iter::once(&record), out);
+            self.publish(id, std::iter::once(record), out);
         }
         true
     }
@@ -255,7 +255,7 @@ impl HomeCore {
             match committed {
                 Some(committed) if record.sequence <= committed => {}
                 Some(committed) if record.sequence == committed.next() => {
-                    self.publish(id, std::iter::once(record), out);
+                    self.publish(id, std::iter::once(record.clone()), out);
                 }
                 _ => return false,
             }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use hubbub_domain::cluster::Word;
 use hubbub_domain::conversation::{Context, audience, decide, evolve};
 use hubbub_domain::conversations::Stored;
-use hubbub_protocol::frame::server::Event;
 use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, RecordBody, Sequence, Timestamp, UserId};
 use hubbub_storage::bus::Topic;
 use hubbub_storage::log::{Append, Appended, NewRecord};
@@ -13,7 +12,7 @@ use hubbub_storage::log::{Append, Appended, NewRecord};
 use super::batch::{Batch, Decided};
 use super::conversation::{Asked, Target, Work, honest};
 use super::{AppendFailure, HomeCore, HomeOutput, HomeWork};
-use crate::frame::SharedFrame;
+use crate::frame::RecordFrame;
 use crate::message::{Delivery, EdgeInput, Run, Way};
 use crate::metrics;
 
@@ -39,7 +38,10 @@ impl HomeCore {
                 continue;
             }
             let decided = decide(state, &asked.act, &Context { now, target: asked.target.record() });
-            if in_cluster && asked.look == conversation.looks && decided.as_ref().map_or(true, Vec::is_empty) {
+            if in_cluster
+                && asked.look == conversation.looks
+                && decided.as_ref().map_or(true, |records| records.is_empty())
+            {
                 // What it rests on may be old: another node may have changed it before this act was sent.
                 conversation.behind = true;
                 conversation.queue.push_front(Work::Act(asked));
@@ -132,9 +134,9 @@ impl HomeCore {
             Record { conversation_id: id, sequence, author, created_at, client_message_id, body }
         };
         let records: Vec<Record> = (1..).zip(batch.records).map(stored).collect();
-        // What was heard of it from another node, which read it before this answer came, is told already (ONCE).
-        self.publish(id, records.iter().filter(|record| record.sequence > told), out);
         self.tell(id, &records, out);
+        // What was heard of it from another node, which read it before this answer came, is told already (ONCE).
+        self.publish(id, records.into_iter().filter(|record| record.sequence > told), out);
         if let Some(conversation) = self.conversations.get_mut(&id).filter(|_| told > last) {
             // And more after it, which this state does not have.
             (conversation.state, conversation.behind) = (None, true);
@@ -160,10 +162,10 @@ impl HomeCore {
 
     /// Tells the edges of records that are in the log. Called in the order of the log, each record once. Those that stand
     /// in a row are told together, so that whoever gets them gets them in one piece.
-    pub(super) fn publish<'a>(
+    pub(super) fn publish(
         &mut self,
         id: ConversationId,
-        records: impl Iterator<Item = &'a Record>,
+        records: impl Iterator<Item = Record>,
         out: &mut Vec<HomeOutput>,
     ) {
         let (mut row, mut bytes) = (Vec::with_capacity(records.size_hint().1.unwrap_or_default()), 0);
@@ -178,10 +180,13 @@ impl HomeCore {
             if stands_alone {
                 conversation.whereabouts.roster_changed(audience.joins.iter().copied());
             }
-            let (conversation, sequence, leaves) = (id, record.sequence, audience.leaves);
-            let frame = SharedFrame::of(Event::of(record));
-            let delivery = Arc::new(Delivery { conversation, sequence, frame, leaves });
+            if !stands_alone && !conversation.is_followed() && !conversation.is_awaited {
+                // Nobody is told of it, and whoever comes later reads the log.
+                self.ring.pass_over(id);
+                continue;
+            }
             let payload = record.body.payload_bytes();
+            let delivery = Arc::new(Delivery { frame: RecordFrame::of(record), leaves: audience.leaves });
             self.ring.push(Arc::clone(&delivery), payload);
             if stands_alone || bytes + payload > MAX_RUN_BYTES {
                 self.say_row(id, std::mem::take(&mut row), Vec::new(), out);

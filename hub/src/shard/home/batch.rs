@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use hubbub_domain::conversation::{Act, Command};
+use hubbub_domain::conversation::{Act, Command, Records};
 use hubbub_protocol::{ErrorBody, Sequence};
 use hubbub_storage::log::{MAX_APPEND_RECORDS, NewRecord};
 
@@ -53,7 +53,7 @@ impl Batch {
     }
 
     /// Takes an act with the records it brings.
-    pub(super) fn add(&mut self, asked: Asked, records: Vec<NewRecord>) {
+    pub(super) fn add(&mut self, asked: Asked, records: Records) {
         self.payload_bytes += payload_bytes(&asked.act);
         let (first_record, count) = (self.records.len(), records.len());
         self.records.extend(records);

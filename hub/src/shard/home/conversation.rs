@@ -43,6 +43,9 @@ pub(crate) struct Conversation {
     /// Whether the other nodes were asked for them since it is watched.
     pub(crate) asked_who: bool,
     pub(crate) queue: VecDeque<Work>,
+    /// A socket reads the log up to where this is, and follows it then: what comes meanwhile is kept for it, or it would
+    /// never catch up.
+    pub(crate) is_awaited: bool,
     /// How many sockets follow it, by edge shard.
     followers: Vec<(u8, u32)>,
     /// Read marks that were moved while it was here.
@@ -167,6 +170,7 @@ impl Work {
 
 impl Conversation {
     pub(crate) fn follow(&mut self, shard: u8) {
+        self.is_awaited = false;
         match self.followers.iter_mut().find(|(known, _)| *known == shard) {
             Some((_, count)) => *count += 1,
             None => self.followers.push((shard, 1)),

@@ -35,14 +35,14 @@ impl Sink<'_> {
 impl EdgeSink for Sink<'_> {
     fn event(&mut self, slot: u32, delivery: &Delivery) {
         self.with(slot, |connection| {
-            let place = Some((delivery.conversation, delivery.sequence));
+            let place = Some((delivery.conversation(), delivery.sequence()));
             connection.event(delivery.frame.bytes(connection.format), place);
         });
     }
 
     fn events(&mut self, slot: u32, run: &Run) {
         self.with(slot, |connection| {
-            let place = Some((run.first().conversation, run.first().sequence));
+            let place = Some((run.first().conversation(), run.first().sequence()));
             connection.event(run.bytes(connection.format), place);
         });
     }

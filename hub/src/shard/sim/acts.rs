@@ -2,9 +2,9 @@
 
 use futures_util::FutureExt;
 use hubbub_domain::cluster::after_storing;
-use hubbub_domain::conversation::{Act, AddMembers, Command, Open, React, Recall, RemoveMember, Send as SendMessage};
+use hubbub_domain::conversation::{Act, AddMembers, Command, Open, React, Recall, RemoveMember};
 use hubbub_protocol::member::{ConversationKind, SenderType};
-use hubbub_protocol::record::{Author, ReactionChange};
+use hubbub_protocol::record::{Author, Message, ReactionChange};
 use hubbub_protocol::{ClientMessageId, ConversationId, ErrorBody, Payload, Sequence, UserId};
 use tokio::sync::oneshot;
 
@@ -38,12 +38,10 @@ impl World {
             4 => Command::RemoveMember(RemoveMember { user_id: other }),
             5 => Command::Recall(Recall { target }),
             6 | 7 => Command::React(React { target, emoji, change: ReactionChange::Added }),
-            _ => Command::Send(SendMessage {
-                content_type: "text".to_owned(),
-                payload: Payload::from(vec![1, 2, 3]),
-                reply_to: None,
-                epoch: None,
-            }),
+            _ => {
+                let payload = Payload::from(vec![1, 2, 3]);
+                Command::Send(Message { content_type: "text".to_owned(), payload, reply_to: None, epoch: None }.into())
+            }
         };
         // Most of those who may change who is in it are the one who began it.
         let changes_roster = matches!(command, Command::AddMembers(_) | Command::RemoveMember(_));

@@ -26,7 +26,7 @@ pub(super) struct Heard {
 
 impl EdgeSink for Heard {
     fn event(&mut self, slot: u32, delivery: &Delivery) {
-        self.frames.push((slot, delivery.frame.frame().clone()));
+        self.frames.push((slot, delivery.frame.frame()));
     }
 
     fn events(&mut self, slot: u32, run: &Run) {

@@ -76,7 +76,7 @@ impl Run {
         record(
             act,
             mark,
-            RecordBody::Message(Message {
+            RecordBody::from(Message {
                 content_type: "text".to_owned(),
                 payload: mark.to_be_bytes().to_vec().into(),
                 reply_to: None,
@@ -302,7 +302,7 @@ fn whatever_fails_the_log_is_whole_and_nobody_was_told_an_untruth() {
 
 fn text(act: u8) -> NewRecord {
     let message = Message { content_type: "text".to_owned(), payload: vec![act].into(), reply_to: None, epoch: None };
-    record(Some(ClientMessageId::from_bytes([act; 16])), u64::from(act), RecordBody::Message(message))
+    record(Some(ClientMessageId::from_bytes([act; 16])), u64::from(act), message.into())
 }
 
 async fn append(node: &Core<Model>, head: u64, act: u8) -> Result<Appended, StoreError> {

@@ -74,7 +74,7 @@ impl Plan {
 impl Gathered {
     fn add(&mut self, id: ConversationId, expected: Sequence, at: Sequence, mut new: NewRecord) -> StoreResult<()> {
         let payload = match &mut new.body {
-            RecordBody::Message(message) => Some(seal(id, at, &mem::take(&mut message.payload))),
+            RecordBody::Message(message) => Some(seal(id, at, &mem::take(&mut Arc::make_mut(message).payload))),
             RecordBody::Recalled(recalled) => {
                 self.recall(expected, Erasure { target: recalled.target, recall: at });
                 None
@@ -105,7 +105,7 @@ impl Gathered {
 pub(super) fn open(id: ConversationId, row: &StoredRow) -> StoreResult<Record> {
     let mut found = record::decode(id, row.sequence, &row.record)?;
     if let RecordBody::Message(message) = &mut found.body {
-        message.payload = match (&row.payload, row.erased) {
+        Arc::make_mut(message).payload = match (&row.payload, row.erased) {
             (_, Some(_)) => Payload::default(),
             (Some(payload), None) => unseal(id, row.sequence, payload)?,
             (None, None) => return Err(damaged(id, row.sequence, "its payload is missing")),
@@ -162,7 +162,7 @@ mod tests {
             author: Author { sender_id: UserId::from_bytes([7; 16]), sender_type: SenderType::Human, device_id: None },
             created_at: Timestamp::from_ms(5),
             client_message_id: None,
-            body: RecordBody::Message(Message {
+            body: RecordBody::from(Message {
                 content_type: "text".to_owned(),
                 payload: vec![1, 2, 3].into(),
                 reply_to: None,

@@ -9,7 +9,7 @@ use std::time::Instant;
 use hubbub_protocol::{ClientMessageId, ConversationId, Sequence, UserId};
 
 use super::frame::{self, End, HEADER_BYTES, Header, Kind, Place, RowAt};
-use crate::stored::record;
+use crate::stored::content;
 
 /// An author's act in a conversation (ONCE). The client id first, as in the table: those of one time stand together.
 pub(in crate::sqlite) type Act = (ClientMessageId, ConversationId, UserId);
@@ -74,7 +74,7 @@ impl Part {
         let end = frame::read(&part.bytes, header.salt, |row| rows.push(row));
         for row in rows {
             let act = match row.kind {
-                Kind::Stored => record::act(row.place.of(&part.bytes)),
+                Kind::Stored => content::act(row.place.of(&part.bytes)),
                 Kind::Erased => None,
             };
             part.index(row, act);

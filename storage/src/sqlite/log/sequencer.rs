@@ -9,7 +9,7 @@ use hubbub_protocol::{ClientMessageId, ConversationId, Sequence, UserId};
 use super::super::writer::GroupCommitter;
 use super::write::{LogWriter, Row};
 use crate::error::{Reason, StoreError, StoreResult};
-use crate::log::{Appended, erase_payload};
+use crate::log::{Appended, NewRecord, erase_payload};
 use crate::stored::recent::Recent;
 use crate::stored::record;
 
@@ -102,7 +102,7 @@ impl<W: LogWriter> Sequencer<W> {
     /// What is no message, or not there, has no payload to erase: whether a recall makes sense was decided elsewhere.
     fn erase(&mut self, id: ConversationId, target: Sequence) -> StoreResult<()> {
         let Some(found) = self.writer.record(id, target)? else { return Ok(()) };
-        let mut erased = record::as_new(found);
+        let mut erased = NewRecord::from(found);
         if !erase_payload(&mut erased.body) {
             return Ok(());
         }

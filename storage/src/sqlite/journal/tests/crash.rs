@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use hubbub_protocol::record::{Message, Recalled};
+use hubbub_protocol::record::Recalled;
 use hubbub_protocol::{ClientMessageId, ConversationId, Record, RecordBody, Sequence};
 use tempfile::TempDir;
 
@@ -147,9 +147,12 @@ fn check(dir: &Path, plan: &str) {
             assert_eq!(found.insert(number, expected), None, "{plan}: ONCE");
             let erased = recalled && expected == 1;
             match record.body {
-                RecordBody::Message(Message { payload, .. }) => {
+                RecordBody::Message(message) => {
                     let sent = if erased { Vec::new() } else { self::payload(number) };
-                    assert!(payload == sent.into(), "{plan}: append {number} reads as another, or recalled and served");
+                    assert!(
+                        message.payload == sent.into(),
+                        "{plan}: append {number} reads as another, or recalled and served"
+                    );
                 }
                 _ => assert!(recalls(number), "{plan}: append {number}"),
             }
