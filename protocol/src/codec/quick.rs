@@ -4,6 +4,7 @@
 //! field once, `type` first) and leaves all else, whatever is wrong too, to the way that every frame can go. So there is
 //! one judge of what is allowed, and one place that says what is wrong. Tests compare the two ways.
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use memchr::memchr;
@@ -119,6 +120,11 @@ fn number(rest: &mut &[u8]) -> Option<u32> {
     parsed(number)
 }
 
+/// What an ack says after its own id: where the others go, and up to where the sequence does.
+const IDS: &[u8; 126] = br#""client_message_id":"00000000-0000-0000-0000-000000000000","message_id":"________________________________","conversation_seq":"#;
+const CLIENT_ID: Range<usize> = 21..21 + Hyphenated::LENGTH;
+const MESSAGE_ID: Range<usize> = 73..73 + 32;
+
 /// Appends an ack; false, and nothing is appended, if its id wants escapes.
 pub(super) fn message_ack(ack: &MessageAck, out: &mut Vec<u8>) -> bool {
     let id = ack.id.as_deref().unwrap_or_default().as_bytes();
@@ -131,12 +137,10 @@ pub(super) fn message_ack(ack: &MessageAck, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(id);
         out.extend_from_slice(br#"","#);
     }
-    out.extend_from_slice(br#""client_message_id":""#);
-    let client = Uuid::from_bytes(*ack.client_message_id.as_bytes());
-    out.extend_from_slice(client.hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH]).as_bytes());
-    out.extend_from_slice(br#"","message_id":""#);
-    out.extend_from_slice(&ack.message_id.to_characters());
-    out.extend_from_slice(br#"","conversation_seq":"#);
+    let mut ids = *IDS;
+    Uuid::from_bytes(*ack.client_message_id.as_bytes()).hyphenated().encode_lower(&mut ids[CLIENT_ID]);
+    ids[MESSAGE_ID].copy_from_slice(&ack.message_id.to_characters());
+    out.extend_from_slice(&ids);
     digits(ack.conversation_seq.get(), out);
     out.push(b'}');
     true

@@ -133,10 +133,16 @@ impl HomeCore {
             let sequence = batch.expected_head.plus(place);
             Record { conversation_id: id, sequence, author, created_at, client_message_id, body }
         };
-        let records: Vec<Record> = (1..).zip(batch.records).map(stored).collect();
-        self.tell(id, &records, out);
+        let records = (1..).zip(batch.records).map(stored);
         // What was heard of it from another node, which read it before this answer came, is told already (ONCE).
-        self.publish(id, records.into_iter().filter(|record| record.sequence > told), out);
+        let is_new = |record: &Record| record.sequence > told;
+        if self.abroad.is_some() {
+            let records: Vec<Record> = records.collect();
+            self.tell(id, &records, out);
+            self.publish(id, records.into_iter().filter(is_new), out);
+        } else {
+            self.publish(id, records.filter(is_new), out);
+        }
         if let Some(conversation) = self.conversations.get_mut(&id).filter(|_| told > last) {
             // And more after it, which this state does not have.
             (conversation.state, conversation.behind) = (None, true);
@@ -168,7 +174,7 @@ impl HomeCore {
         records: impl Iterator<Item = Record>,
         out: &mut Vec<HomeOutput>,
     ) {
-        let (mut row, mut bytes) = (Vec::with_capacity(records.size_hint().1.unwrap_or_default()), 0);
+        let (mut row, mut bytes) = (Vec::new(), 0);
         for record in records {
             let Some(conversation) = self.conversations.get_mut(&id) else { return };
             conversation.committed = Some(record.sequence);
