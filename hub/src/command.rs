@@ -194,6 +194,7 @@ impl Asker<'_> {
             Ok(caller) if caller.session_id == self.who.caller.session_id => {
                 self.connection.expires_at.set(caller.expires_at);
                 self.connection.warned.set(false);
+                self.local.look_anew(self.connection, self.who.key);
                 self.say_ok(renew.id);
             }
             Ok(_) => {

@@ -52,12 +52,16 @@ pub(crate) struct Connection {
     pub(crate) last_heard: Cell<u32>,
     /// The shard's second in which it was last pinged.
     pub(crate) last_pinged: Cell<u32>,
+    /// The shard's second in which it is looked at next.
+    pub(crate) look_at: Cell<u32>,
     /// When the token ends; moved on by `auth.renew`.
     pub(crate) expires_at: Cell<Timestamp>,
     /// Whether it was told that the token ends soon.
     pub(crate) warned: Cell<bool>,
     /// Ephemeral frames of the second in which the last came: that second, and how many.
     pub(crate) ephemeral: Cell<(u32, u8)>,
+    /// Its task reads nothing now, whatever the client says.
+    pub(crate) is_unread: Cell<bool>,
     in_flight: Cell<usize>,
     /// Bytes of their frames.
     bytes_in_flight: Cell<u32>,
@@ -105,7 +109,9 @@ impl Connection {
             room: Notify::new(),
             last_heard: Cell::new(0),
             last_pinged: Cell::new(0),
+            look_at: Cell::new(0),
             warned: Cell::new(false),
+            is_unread: Cell::new(false),
             in_flight: Cell::new(0),
             bytes_in_flight: Cell::new(0),
             wishes: Cell::new(0),
@@ -511,6 +517,42 @@ mod tests {
         connection.answer(None, 0);
         assert_eq!(after(2 * dead - 1), None, "it is read again, and has its time");
         assert_eq!(after(2 * dead), Some(CloseCode::HeartbeatLost));
+    }
+
+    #[tokio::test]
+    async fn a_look_is_planned_for_the_second_in_which_something_is_due_and_no_later() {
+        let config = HubConfig::default();
+        let (heartbeat, dead_after) = (config.heartbeat.as_secs(), config.dead_after.as_secs());
+        let at = |second: u32| Timestamp::from_ms(1_000 * i64::from(second) + 300);
+        // A token that ends while nothing is heard, after the socket is dead, long before a ping, and just so.
+        for expires_ms in [70_000, 1_000_000, 4_200, 61_000, 60_300, 30_300] {
+            for heard in [0, 7] {
+                let (often, planned) = (connection().await, connection().await);
+                for connection in [&often, &planned] {
+                    connection.expires_at.set(Timestamp::from_ms(expires_ms));
+                    connection.last_heard.set(heard);
+                }
+                let mut look_at = 1;
+                for second in 1..=u32::try_from(heartbeat + dead_after).unwrap() {
+                    let said = heartbeat::check(&often, 3, second, at(second), &config);
+                    if second < look_at {
+                        assert!(
+                            !said,
+                            "{expires_ms}: something was due at {second}, and the look planned for {look_at}"
+                        );
+                    } else {
+                        assert_eq!(heartbeat::check(&planned, 3, second, at(second), &config), said);
+                        look_at = heartbeat::next_look(&planned, 3, second, at(second), &config);
+                        assert!(look_at > second);
+                    }
+                    assert_eq!(often.closing(), planned.closing());
+                    if often.closing().is_some() {
+                        break;
+                    }
+                }
+                assert!(often.closing().is_some(), "each ends, by its token or its silence");
+            }
+        }
     }
 
     #[tokio::test]

@@ -103,8 +103,10 @@ impl Talk {
             }
             if !connection.takes_commands() {
                 // The answer to one of them wakes this task.
+                connection.is_unread.set(true);
                 return Poll::Pending;
             }
+            connection.is_unread.set(false);
             let mut ear = Ear { connection, who: *who, local, faults, ping: None };
             let heard = socket.poll_hear(connection, context, |said| ear.hear(said));
             if let Some(payload) = ear.ping {
@@ -113,7 +115,10 @@ impl Talk {
             }
             match ready!(heard) {
                 Heard::Enough => {}
-                Heard::Later(later) => return Poll::Ready(Some(later)),
+                Heard::Later(later) => {
+                    connection.is_unread.set(true);
+                    return Poll::Ready(Some(later));
+                }
                 Heard::Last => {
                     socket.ended = true;
                     return Poll::Ready(None);

@@ -4,6 +4,7 @@
 //! that could come back here.
 
 mod sink;
+mod wheel;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
 use self::sink::Sink;
+use self::wheel::Wheel;
 use super::edge::{EdgeCore, Replay};
 use super::pages::Pages;
 use super::work::Services;
@@ -37,6 +39,9 @@ use crate::shared::{COMMAND_QUEUE, Shared, home_of};
 const MAX_READING: usize = 8;
 /// Sessions whose end is remembered, in case one of them is just logging in. A login takes seconds.
 const MAX_ENDED: usize = 4_096;
+
+/// A clock of the day that differs so much from one tick to the next has been set.
+const CLOCK_STEP_MS: u64 = 1_000;
 
 /// A connection and whose it is.
 type Seat = (Rc<Connection>, Who);
@@ -61,6 +66,10 @@ pub(crate) struct Local {
     refused: Cell<bool>,
     started: Instant,
     second: Cell<u32>,
+    /// When which connection is looked at.
+    looks: RefCell<Wheel>,
+    /// How much further the clock of the day was than that of the shard, in milliseconds, at the last tick.
+    ahead: Cell<i64>,
     ended: RefCell<VecDeque<SessionId>>,
     reading: Semaphore,
     pages: Pages,
@@ -88,6 +97,8 @@ impl Local {
             refused: Cell::new(false),
             started: Instant::now(),
             second: Cell::new(0),
+            looks: RefCell::new(Wheel::new()),
+            ahead: Cell::new(now.as_ms()),
             ended: RefCell::default(),
             reading: Semaphore::new(MAX_READING),
             pages: Pages::default(),
@@ -214,6 +225,7 @@ impl Local {
             seats.resize_with(slot + 1, || None);
         }
         seats[slot] = Some((Rc::clone(connection), who));
+        connection.look_at.set(self.looks.borrow_mut().plan(key.slot, self.second() + 1));
         metrics::connections(1.0);
         who
     }
@@ -342,14 +354,47 @@ impl Local {
         }
     }
 
-    /// One second went by: looks at every connection.
+    /// One second went by: looks at every connection that may be due for something.
     pub(crate) fn tick(&self) {
-        self.second.set(u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX));
+        let elapsed = self.started.elapsed();
+        self.second.set(u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX));
         let now = self.now();
-        for (connection, who) in self.seats.borrow().iter().flatten() {
-            if heartbeat::check(connection, who.key.slot, self.second(), now, self.config()) {
-                self.flush_later(connection);
+        let ahead = now.as_ms().saturating_sub(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX));
+        if self.ahead.replace(ahead).abs_diff(ahead) >= CLOCK_STEP_MS {
+            // Somebody's token has ended, or has not, other than was thought.
+            self.seats.borrow().iter().flatten().for_each(|(connection, who)| self.look(connection, who.key.slot, now));
+        }
+        loop {
+            let Some(slots) = self.looks.borrow_mut().take(self.second()) else { break };
+            for slot in slots {
+                // Whoever sat there may be gone, or was looked at sooner.
+                let is_due = |known: &Rc<Connection>| known.look_at.get() <= self.second();
+                if let Some(connection) = self.connection(slot).filter(is_due) {
+                    self.look(&connection, slot, now);
+                }
             }
+        }
+    }
+
+    /// Looks at a connection, and notes when to look again.
+    fn look(&self, connection: &Rc<Connection>, slot: u32, now: Timestamp) {
+        if heartbeat::check(connection, slot, self.second(), now, self.config()) {
+            self.flush_later(connection);
+        }
+        self.plan_look(connection, slot, now);
+    }
+
+    /// Something about a connection has changed by which it may be due sooner.
+    pub(crate) fn look_anew(&self, connection: &Connection, key: ConnectionKey) {
+        self.plan_look(connection, key.slot, self.now());
+    }
+
+    fn plan_look(&self, connection: &Connection, slot: u32, now: Timestamp) {
+        let due = heartbeat::next_look(connection, slot, self.second(), now, self.config());
+        let planned = connection.look_at.get();
+        // One that is planned, and early enough, stays: so a connection has few places on the wheel (BOUNDED).
+        if planned <= self.second() || due < planned {
+            connection.look_at.set(self.looks.borrow_mut().plan(slot, due));
         }
     }
 

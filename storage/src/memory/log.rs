@@ -46,7 +46,7 @@ impl MemoryLog {
         &self.parts[hash]
     }
 
-    fn append_now(&self, append: Append) -> StoreResult<Appended> {
+    fn append_now(&self, append: &Append) -> StoreResult<Appended> {
         self.life.check()?;
         append.check()?;
         let mut part = lock(self.part(append.conversation_id));
@@ -62,7 +62,7 @@ impl MemoryLog {
             return Ok(Appended::Stale { head });
         }
         let conversation = part.entry(append.conversation_id).or_default();
-        conversation.append(&self.hasher, &append)?;
+        conversation.append(&self.hasher, append)?;
         Ok(Appended::Committed { first: head.next(), last: conversation.head() })
     }
 
@@ -155,7 +155,7 @@ fn row(sequence: Sequence) -> Option<usize> {
 
 impl MessageLog for MemoryLog {
     fn append(&self, append: Append) -> BoxFuture<'static, StoreResult<Appended>> {
-        future::ready(self.append_now(append)).boxed()
+        future::ready(self.append_now(&append)).boxed()
     }
 
     fn read(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hubbub_domain::cluster::Word;
-use hubbub_domain::conversation::{Context, audience, decide, evolve};
+use hubbub_domain::conversation::{Context, Records, audience, decide, evolve};
 use hubbub_domain::conversations::Stored;
 use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, RecordBody, Sequence, Timestamp, UserId};
 use hubbub_storage::bus::Topic;
@@ -38,10 +38,7 @@ impl HomeCore {
                 continue;
             }
             let decided = decide(state, &asked.act, &Context { now, target: asked.target.record() });
-            if in_cluster
-                && asked.look == conversation.looks
-                && decided.as_ref().map_or(true, |records| records.is_empty())
-            {
+            if in_cluster && asked.look == conversation.looks && decided.as_ref().map_or(true, Records::is_empty) {
                 // What it rests on may be old: another node may have changed it before this act was sent.
                 conversation.behind = true;
                 conversation.queue.push_front(Work::Act(asked));
