@@ -62,7 +62,7 @@ fn closed() -> Reason {
     Reason::new("it was closed")
 }
 
-/// A panic while a lock was held leaves plain maps behind, each of which was changed by one call or not at all.
+/// Nothing panics while it holds a lock. Should it, readers find what was written until then.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

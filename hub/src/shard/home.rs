@@ -36,9 +36,13 @@ use self::presence::PRESENCE_MAX_MEMBERS;
 use super::ring::Ring;
 use crate::directory::Directory;
 use crate::frame::SharedFrame;
-use crate::message::{Answer, Class, EdgeInput, HomeInput, ReplyTo, Subscribe};
+use crate::message::{Class, EdgeInput, HomeInput, ReplyTo, Subscribe};
 use crate::table::Table;
 
+/// So long after somebody asked for a conversation, or the last who followed it went, what comes is kept for those who
+/// resume, in milliseconds: whoever reads a busy log up to where it was would else never catch up, and those who all lost
+/// their sockets at once come back to what they missed.
+const KEPT_MS: i64 = 5_000;
 /// Works that may wait for one conversation. Full: refused as `overloaded`.
 const MAX_QUEUE: usize = 8_192;
 
@@ -50,6 +54,8 @@ pub(crate) struct HomeCore {
     ring: Ring,
     directory: Arc<Directory>,
     max_idle: usize,
+    /// The time as it was told last: at most a tick ago.
+    now: Timestamp,
     /// Conversations of which the store could not tell what is above the committed records.
     again: Vec<ConversationId>,
     /// `None` where there are no other nodes, ever.
@@ -61,7 +67,8 @@ impl HomeCore {
     pub(crate) fn new(directory: Arc<Directory>, max_idle: usize, view: Option<View>) -> Self {
         let abroad = view.map(Abroad::new);
         let (conversations, due, again) = (Table::default(), Vec::new(), Vec::new());
-        Self { conversations, due, ring: Ring::default(), directory, max_idle, again, abroad }
+        let (ring, now) = (Ring::default(), Timestamp::default());
+        Self { conversations, due, ring, directory, max_idle, now, again, abroad }
     }
 
     /// Takes one input. What follows from it comes with [`HomeCore::go_on`], so that what came at once is decided at once.
@@ -74,7 +81,10 @@ impl HomeCore {
             HomeInput::Read { user, seq, reply, .. } => {
                 self.enqueue(id, |look| Work::Read { user, seq, reply, look }, out);
             }
-            HomeInput::Subscribe(wish) => self.enqueue(id, |look| Work::Subscribe { wish, look }, out),
+            HomeInput::Subscribe(wish) => {
+                self.enqueue(id, |look| Work::Subscribe { wish, look }, out);
+                self.keep_for_a_while(id);
+            }
             HomeInput::Follow { shard, .. } => {
                 if let Some(conversation) = self.conversations.get_mut(&id) {
                     conversation.follow(shard);
@@ -84,6 +94,7 @@ impl HomeCore {
                 if let Some(conversation) = self.conversations.get_mut(&id) {
                     conversation.unfollow(shard);
                 }
+                self.keep_for_a_while(id);
             }
             HomeInput::Typing { user, active, .. } => self.typing(id, user, active, out),
             HomeInput::Presence { .. } => self.presence(id),
@@ -95,8 +106,15 @@ impl HomeCore {
         }
     }
 
+    fn keep_for_a_while(&mut self, id: ConversationId) {
+        if let Some(conversation) = self.conversations.get_mut(&id) {
+            conversation.kept_until = self.now.plus_ms(KEPT_MS);
+        }
+    }
+
     /// Goes on wherever something was taken, as far as it can without waiting.
     pub(crate) fn go_on(&mut self, now: Timestamp, out: &mut Vec<HomeOutput>) {
+        self.now = now;
         for id in std::mem::take(&mut self.due) {
             if let Some(conversation) = self.conversations.get_mut(&id) {
                 conversation.is_due = false;
@@ -107,6 +125,7 @@ impl HomeCore {
 
     /// Takes the end of some work.
     pub(crate) fn done(&mut self, done: Done, now: Timestamp, out: &mut Vec<HomeOutput>) {
+        self.now = now;
         match done {
             Done::Loaded { conversation, result } => {
                 self.loaded(conversation, result, out);
@@ -228,7 +247,6 @@ impl HomeCore {
             // Who asks from a cursor may have been live before.
             conversation.introduce(state, (wish.user, wish.key, wish.after.is_some()), out);
         }
-        conversation.is_awaited |= matches!(input, Answer::Behind { .. });
         // The others hear who came.
         conversation.whereabouts.doubt();
         if let Some(conversation) = self.conversations.get_mut(&id).filter(|_| followed) {
@@ -361,7 +379,7 @@ mod tests {
     use hubbub_storage::log::Appended;
 
     use super::*;
-    use crate::message::{ConnectionKey, OpenCount, Way};
+    use crate::message::{Answer, ConnectionKey, OpenCount, Way};
 
     const ALICE: UserId = UserId::from_bytes([1; 16]);
     const ROOM: ConversationId = ConversationId::from_bytes([2; 16]);
@@ -381,28 +399,34 @@ mod tests {
         Author { sender_id: ALICE, sender_type: SenderType::Human, device_id: None }
     }
 
+    const SOON: Timestamp = Timestamp::from_ms(1_000);
+    const LATER: Timestamp = Timestamp::from_ms(1_000 + KEPT_MS + 1);
+
     /// Alice sends a message, and the log stores it.
-    fn send(home: &mut HomeCore) {
-        let (open, now, mut out) = (Arc::default(), Timestamp::from_ms(0), Vec::new());
+    fn send(home: &mut HomeCore, now: Timestamp) {
+        let (open, mut out) = (Arc::default(), Vec::new());
         let payload = Payload::from(vec![1]);
         let message = Message { content_type: "text".to_owned(), payload, reply_to: None, epoch: None };
         let act = Box::new(Act { author: author(), client_message_id: None, command: Command::Send(message.into()) });
         let reply = ReplyTo::Caller { answer: oneshot::channel().0, open: OpenCount::new(&open) };
         home.take(HomeInput::Act { conversation: ROOM, act, reply, way: Way::Home }, &mut out);
         home.go_on(now, &mut out);
-        let last = home.conversations[&ROOM].state.as_ref().unwrap().head();
+        let last = head(home);
         let result = Ok(Appended::Committed { first: last, last });
         home.done(Done::Appended { conversation: ROOM, result }, now, &mut out);
     }
 
+    fn head(home: &HomeCore) -> Sequence {
+        home.conversations[&ROOM].state.as_ref().unwrap().head()
+    }
+
     /// The answer to Alice's wish to follow from there on.
-    fn follow(home: &mut HomeCore, after: u64) -> Answer {
+    fn follow(home: &mut HomeCore, after: Sequence) -> Answer {
         let mut out = Vec::new();
         let key = ConnectionKey { shard: 0, slot: 0, tenant: 0 };
-        let after = Some(Sequence::new(after));
-        let wish = Subscribe { conversation: ROOM, user: ALICE, key, wish: 0, after, command: None };
+        let wish = Subscribe { conversation: ROOM, user: ALICE, key, wish: 0, after: Some(after), command: None };
         home.take(HomeInput::Subscribe(Box::new(wish)), &mut out);
-        home.go_on(Timestamp::from_ms(0), &mut out);
+        home.go_on(home.now, &mut out);
         let answer = out.into_iter().find_map(|output| match output {
             HomeOutput::ToEdge { input: EdgeInput::Subscribed(subscribed), .. } => Some(subscribed.answer),
             _ => None,
@@ -410,32 +434,45 @@ mod tests {
         answer.unwrap()
     }
 
-    #[test]
-    fn resumable_whoever_reads_the_log_of_a_busy_conversation_that_nobody_follows_catches_up() {
-        let mut home = home_with_room();
-        (0..3).for_each(|_| send(&mut home));
-        let answer = follow(&mut home, 1);
-        assert!(matches!(answer, Answer::Behind { head, .. } if head == Sequence::new(4)), "{answer:?}");
-        // More comes while it reads up to there.
-        (0..3).for_each(|_| send(&mut home));
-        let Answer::Caught { recent, head, .. } = follow(&mut home, 4) else {
-            panic!("RESUMABLE: it never catches up")
-        };
-        let sequences: Vec<_> = recent.iter().map(|delivery| delivery.sequence().get()).collect();
-        assert_eq!((sequences, head), (vec![5, 6, 7], Sequence::new(7)));
+    fn unfollow(home: &mut HomeCore) {
+        home.take(HomeInput::Unsubscribe { conversation: ROOM, shard: 0 }, &mut Vec::new());
     }
 
     #[test]
-    fn resumable_what_nobody_followed_leaves_no_hole_behind() {
+    fn resumable_whoever_reads_a_busy_log_that_nobody_follows_catches_up_also_when_the_ring_is_full_of_it() {
+        for before in [3, 12_500] {
+            let mut home = home_with_room();
+            follow(&mut home, Sequence::new(1));
+            (0..before).for_each(|_| send(&mut home, SOON));
+            unfollow(&mut home);
+            (0..3).for_each(|_| send(&mut home, LATER));
+            let Answer::Behind { head: read, .. } = follow(&mut home, Sequence::new(2)) else {
+                panic!("kept for ever")
+            };
+            // More comes while it reads up to there.
+            (0..3).for_each(|_| send(&mut home, LATER));
+            let answer = follow(&mut home, read);
+            let Answer::Caught { recent, .. } = answer else { panic!("RESUMABLE: it never catches up: {answer:?}") };
+            assert_eq!(recent.first().map(|delivery| delivery.sequence()), Some(read.next()));
+            assert_eq!(recent.last().map(|delivery| delivery.sequence()), Some(head(&home)));
+        }
+    }
+
+    #[test]
+    fn resumable_who_comes_back_soon_finds_what_nobody_followed_and_who_comes_late_finds_no_hole() {
         let mut home = home_with_room();
-        assert!(matches!(follow(&mut home, 1), Answer::Caught { .. }));
-        send(&mut home);
-        home.take(HomeInput::Unsubscribe { conversation: ROOM, shard: 0 }, &mut Vec::new());
-        send(&mut home);
-        assert!(matches!(follow(&mut home, 3), Answer::Caught { .. }));
-        send(&mut home);
-        for (after, whole) in [(1, false), (2, false), (3, true), (4, true)] {
-            assert_eq!(matches!(follow(&mut home, after), Answer::Caught { .. }), whole, "RESUMABLE: after {after}");
+        follow(&mut home, Sequence::new(1));
+        send(&mut home, SOON);
+        unfollow(&mut home);
+        send(&mut home, SOON);
+        assert!(matches!(follow(&mut home, Sequence::new(1)), Answer::Caught { .. }), "it was gone for a moment");
+        unfollow(&mut home);
+        send(&mut home, LATER);
+        assert!(matches!(follow(&mut home, Sequence::new(4)), Answer::Caught { .. }));
+        send(&mut home, LATER);
+        for (after, whole) in [(1, false), (3, false), (4, true), (5, true)] {
+            let answer = follow(&mut home, Sequence::new(after));
+            assert_eq!(matches!(answer, Answer::Caught { .. }), whole, "RESUMABLE: after {after}");
         }
     }
 

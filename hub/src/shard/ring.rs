@@ -10,17 +10,17 @@ use hubbub_protocol::{ConversationId, Sequence};
 use crate::message::Delivery;
 use crate::table::Table;
 
-/// Bytes that a shard's ring holds: 7,500 messages of 200 B, 3,000 of 1 KiB. Full: the oldest go, and a resume that needs
+/// Bytes that a shard's ring holds: 6,800 messages of 200 B, 2,900 of 1 KiB. Full: the oldest go, and a resume that needs
 /// them reads the log.
 const MAX_BYTES: usize = 20 * 1024 * 1024;
 /// Bytes that one resume gets from the ring at once: a quarter of what may wait for a socket. One that lacks more reads
 /// the log, as fast as it takes it.
 const MAX_AT_ONCE: usize = 256 * 1024;
 
-/// Bytes of memory that an entry takes: the frame, both its encodings in buffers that have grown by doubling, its two
-/// places here, and of the payload a copy, one in base64 and one more.
+/// Bytes of memory that an entry takes: the record with its payload, its event in both formats, in buffers that have grown
+/// by doubling, and its two places here.
 const fn held(payload_bytes: usize) -> usize {
-    1_792 + 5 * payload_bytes
+    2_048 + 5 * payload_bytes
 }
 
 /// Bytes that it brings to a socket, and some.
@@ -33,33 +33,35 @@ const fn sent(payload_bytes: usize) -> usize {
 pub(crate) struct Ring {
     /// Each with the bytes of its payload.
     recent: Table<ConversationId, VecDeque<(Arc<Delivery>, usize)>>,
-    order: VecDeque<(ConversationId, usize)>,
+    /// What is here and what was passed over since, oldest first.
+    order: VecDeque<(ConversationId, Sequence, usize)>,
     bytes: usize,
 }
 
 impl Ring {
     /// Adds the next record of its conversation.
     pub(crate) fn push(&mut self, delivery: Arc<Delivery>, payload_bytes: usize) {
-        let conversation = delivery.conversation();
+        let (conversation, sequence) = (delivery.conversation(), delivery.sequence());
         self.recent.entry(conversation).or_default().push_back((delivery, payload_bytes));
-        self.order.push_back((conversation, payload_bytes));
+        self.order.push_back((conversation, sequence, payload_bytes));
         self.bytes += held(payload_bytes);
         while self.bytes > MAX_BYTES {
-            let Some((oldest, payload_bytes)) = self.order.pop_front() else { break };
+            let Some((oldest, sequence, payload_bytes)) = self.order.pop_front() else { break };
             self.bytes -= held(payload_bytes);
-            self.pop(oldest);
+            self.pop(oldest, sequence);
         }
     }
 
     /// The next record of this conversation is not added. What is here of it is of no use any more, as those who lack it
-    /// lack that record too.
+    /// lack that record too. It is counted until its turn comes to go.
     pub(crate) fn pass_over(&mut self, conversation: ConversationId) {
         self.recent.remove(&conversation);
     }
 
-    fn pop(&mut self, conversation: ConversationId) {
+    fn pop(&mut self, conversation: ConversationId, sequence: Sequence) {
         if let Some(recent) = self.recent.get_mut(&conversation) {
-            recent.pop_front();
+            // Unless it was passed over.
+            recent.pop_front_if(|(delivery, _)| delivery.sequence() == sequence);
             if recent.is_empty() {
                 self.recent.remove(&conversation);
             }
@@ -89,7 +91,7 @@ impl Ring {
     pub(crate) fn keep(&mut self, stays: impl Fn(&ConversationId) -> bool) {
         self.recent.retain(|conversation, _| stays(conversation));
         let mut freed = 0;
-        self.order.retain(|(conversation, payload_bytes)| {
+        self.order.retain(|(conversation, _, payload_bytes)| {
             let stays = stays(conversation);
             freed += if stays { 0 } else { held(*payload_bytes) };
             stays
@@ -112,6 +114,7 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use hubbub_protocol::codec::Format;
+    use hubbub_protocol::limits::MAX_CONTENT_TYPE_BYTES;
     use hubbub_protocol::member::SenderType;
     use hubbub_protocol::record::{Author, Message};
     use hubbub_protocol::{ClientMessageId, DeviceId, Payload, Record, RecordBody, Timestamp, UserId};
@@ -185,12 +188,27 @@ mod tests {
             // A buffer that has doubled until it was enough, and what counts its owners.
             let [json, messagepack] = Format::ALL.map(|format| delivery.frame.bytes(format).len());
             let buffers = [json, messagepack].map(|length| length.next_power_of_two() + 32);
-            let places = size_of::<(Arc<Delivery>, usize)>() + size_of::<(ConversationId, usize)>();
-            let counts = 2 * size_of::<usize>();
+            let places = size_of::<(Arc<Delivery>, usize)>() + size_of::<(ConversationId, Sequence, usize)>();
+            let counts = 4 * size_of::<usize>() + size_of::<Message>() + MAX_CONTENT_TYPE_BYTES;
             let taken = buffers[0] + buffers[1] + payload_bytes + counts + size_of::<Delivery>() + places;
             assert!(taken <= held(payload_bytes), "BOUNDED: {payload_bytes} bytes of payload take {taken}");
             assert!(json.max(messagepack) <= sent(payload_bytes), "BOUNDED: {payload_bytes} bytes of payload");
         }
+    }
+
+    #[test]
+    fn resumable_what_was_passed_over_takes_no_room_from_what_comes_after_it() {
+        let mut ring = Ring::default();
+        let busy = ConversationId::generate();
+        let push = |ring: &mut Ring, sequence| ring.push(delivery(busy, sequence), 64 * 1024);
+        (1..=100).for_each(|sequence| push(&mut ring, sequence));
+        ring.pass_over(busy);
+        for sequence in 102..=500 {
+            push(&mut ring, sequence);
+            let found = ring.above(busy, Sequence::new(sequence - 1), Sequence::new(sequence));
+            assert!(found.is_some_and(|found| found.len() == 1), "RESUMABLE: {sequence} is gone at once");
+        }
+        assert!(ring.recent[&busy].len() == ring.order.len() && ring.bytes <= MAX_BYTES, "BOUNDED");
     }
 
     #[test]

@@ -67,14 +67,29 @@ impl MemoryLog {
     }
 
     /// What `question` answers about a conversation; the default where there is none.
-    fn ask<T: Default + Send + 'static>(
-        &self,
-        id: ConversationId,
-        question: impl FnOnce(&Conversation) -> StoreResult<T>,
-    ) -> BoxFuture<'static, StoreResult<T>> {
-        let ask = || lock(self.part(id)).get(&id).map_or_else(|| Ok(T::default()), question);
-        future::ready(self.life.check().and_then(|()| ask())).boxed()
+    fn ask<T: Default>(&self, id: ConversationId, question: impl FnOnce(&Conversation) -> T) -> StoreResult<T> {
+        self.life.check()?;
+        Ok(lock(self.part(id)).get(&id).map(question).unwrap_or_default())
     }
+
+    fn read_now(&self, id: ConversationId, range: Range, limit: usize) -> StoreResult<Vec<Record>> {
+        // What takes time is done without the lock.
+        let Copied { bytes, ends } = self.ask(id, |conversation| conversation.copy(range, limit))?;
+        let mut from = 0;
+        let mut record = |(sequence, end): (Sequence, usize)| {
+            let row = bytes.get(from..end).unwrap_or_default();
+            from = end;
+            content::read(id, sequence, row)
+        };
+        ends.into_iter().map(&mut record).collect()
+    }
+}
+
+/// Rows as they were at one moment, one behind the other, each with its sequence and its end.
+#[derive(Default)]
+struct Copied {
+    bytes: Vec<u8>,
+    ends: Vec<(Sequence, usize)>,
 }
 
 impl Conversation {
@@ -84,7 +99,7 @@ impl Conversation {
 
     fn find(&self, hasher: &RandomState, act: &Act) -> Option<Sequence> {
         let act_of = |row| content::act(self.rows.get(row)?);
-        self.acts.find(hasher, act, act_of).map(|row| Sequence::new(row as u64).next())
+        self.acts.find(hasher, act, act_of).map(sequence)
     }
 
     fn known_of(&self, hasher: &RandomState, records: &[NewRecord]) -> Vec<(usize, Sequence)> {
@@ -95,51 +110,53 @@ impl Conversation {
     /// Stores all of these records or none.
     fn append(&mut self, hasher: &RandomState, append: &Append) -> StoreResult<()> {
         let before = self.rows.len();
-        for record in &append.records {
-            if let Err(error) = self.rows.push(content::room_for(record), |bytes| content::write(record, bytes)) {
-                self.rows.truncate(before);
-                return Err(error);
-            }
+        let erased = self.write(append).inspect_err(|_| self.rows.truncate(before))?;
+        // From here on nothing can fail.
+        for (row, bytes) in erased {
+            self.rows.replace(row, &bytes);
         }
         for (row, record) in (before..).zip(&append.records) {
             if let Some(act) = act(record) {
                 self.acts.insert(hasher, &act, row);
             }
-            if let RecordBody::Recalled(recalled) = &record.body {
-                self.erase(append.conversation_id, recalled.target)?;
-            }
         }
         Ok(())
     }
 
-    /// Takes the payload out of a message that was recalled.
-    fn erase(&mut self, id: ConversationId, target: Sequence) -> StoreResult<()> {
-        let Some(mut record) = self.record(id, target).transpose()? else { return Ok(()) };
-        if erase_payload(&mut record.body) {
-            let mut bytes = Vec::new();
-            content::write(&record.into(), &mut bytes)?;
-            if let Some(row) = row(target) {
-                self.rows.replace(row, &bytes);
+    /// Writes the rows, and makes those that are to stand in place of what they recall.
+    fn write(&mut self, append: &Append) -> StoreResult<Vec<(usize, Vec<u8>)>> {
+        let mut recalled = Vec::new();
+        for record in &append.records {
+            if let RecordBody::Recalled(recall) = &record.body {
+                recalled.extend(row(recall.target).filter(|row| *row < self.rows.len()));
             }
+            self.rows.push(content::room_for(record), |bytes| content::write(record, bytes))?;
         }
-        Ok(())
+        recalled.into_iter().map(|row| Ok((row, self.erased(append.conversation_id, row)?))).collect()
     }
 
-    fn record(&self, id: ConversationId, sequence: Sequence) -> Option<StoreResult<Record>> {
-        Some(content::read(id, sequence, self.rows.get(row(sequence)?)?))
+    /// A row without its payload.
+    fn erased(&self, id: ConversationId, row: usize) -> StoreResult<Vec<u8>> {
+        let mut record = NewRecord::from(content::read(id, sequence(row), self.rows.get(row).unwrap_or_default())?);
+        erase_payload(&mut record.body);
+        let mut bytes = Vec::new();
+        content::write(&record, &mut bytes)?;
+        Ok(bytes)
     }
 
-    fn read(&self, id: ConversationId, range: Range, limit: usize) -> StoreResult<Vec<Record>> {
-        let limit = limit.min(MAX_READ_RECORDS) as u64;
-        let head = self.head().get();
-        let (after, last) = match range {
-            Range::After(after) => (after.get().min(head), after.get().saturating_add(limit).min(head)),
-            Range::Before(before) => {
-                let last = before.previous().get().min(head);
-                (last.saturating_sub(limit), last)
-            }
+    fn copy(&self, range: Range, limit: usize) -> Copied {
+        let (limit, rows) = (limit.min(MAX_READ_RECORDS), self.rows.len());
+        let place = |sequence: Sequence| usize::try_from(sequence.get()).unwrap_or(usize::MAX).min(rows);
+        let (from, to) = match range {
+            Range::After(after) => (place(after), place(after).saturating_add(limit).min(rows)),
+            Range::Before(before) => (place(before.previous()).saturating_sub(limit), place(before.previous())),
         };
-        (after + 1..=last).filter_map(|sequence| self.record(id, Sequence::new(sequence))).collect()
+        let mut copied = Copied::default();
+        for (row, bytes) in (from..to).filter_map(|row| Some((row, self.rows.get(row)?))) {
+            copied.bytes.extend_from_slice(bytes);
+            copied.ends.push((sequence(row), copied.bytes.len()));
+        }
+        copied
     }
 }
 
@@ -148,7 +165,12 @@ fn act(record: &NewRecord) -> Option<Act> {
     Some((record.author.sender_id, record.client_message_id?))
 }
 
-/// Where the record with this sequence lies.
+/// The sequence of the record in this row.
+const fn sequence(row: usize) -> Sequence {
+    Sequence::new(row as u64).next()
+}
+
+/// The row of the record with this sequence.
 fn row(sequence: Sequence) -> Option<usize> {
     usize::try_from(sequence.get().checked_sub(1)?).ok()
 }
@@ -164,11 +186,11 @@ impl MessageLog for MemoryLog {
         range: Range,
         limit: usize,
     ) -> BoxFuture<'static, StoreResult<Vec<Record>>> {
-        self.ask(conversation_id, |conversation| conversation.read(conversation_id, range, limit))
+        future::ready(self.read_now(conversation_id, range, limit)).boxed()
     }
 
     fn head(&self, conversation_id: ConversationId) -> BoxFuture<'static, StoreResult<Sequence>> {
-        self.ask(conversation_id, |conversation| Ok(conversation.head()))
+        future::ready(self.ask(conversation_id, Conversation::head)).boxed()
     }
 
     fn lookup(
@@ -178,6 +200,6 @@ impl MessageLog for MemoryLog {
         client_message_id: ClientMessageId,
     ) -> BoxFuture<'static, StoreResult<Option<Sequence>>> {
         let act = (sender_id, client_message_id);
-        self.ask(conversation_id, |conversation| Ok(conversation.find(&self.hasher, &act)))
+        future::ready(self.ask(conversation_id, |conversation| conversation.find(&self.hasher, &act))).boxed()
     }
 }

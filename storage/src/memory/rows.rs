@@ -75,7 +75,8 @@ impl Rows {
     fn with_room(&mut self, room: usize) -> &mut Vec<u8> {
         let full = self.pieces.last().is_none_or(|last| last.len() + room > PIECE);
         if full {
-            let size = if self.pieces.is_empty() { room } else { room.max(PIECE) };
+            // What would leave much of a piece empty has one of its size.
+            let size = if self.pieces.is_empty() || room > PIECE / 4 { room } else { PIECE };
             self.pieces.push(Vec::with_capacity(size));
         }
         let last = self.pieces.len() - 1;

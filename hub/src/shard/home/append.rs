@@ -183,7 +183,7 @@ impl HomeCore {
             if stands_alone {
                 conversation.whereabouts.roster_changed(audience.joins.iter().copied());
             }
-            if !stands_alone && !conversation.is_followed() && !conversation.is_awaited {
+            if !stands_alone && !conversation.is_followed() && self.now > conversation.kept_until {
                 // Nobody is told of it, and whoever comes later reads the log.
                 self.ring.pass_over(id);
                 continue;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hubbub_domain::conversation::{Act, ConversationState};
 use hubbub_domain::conversations::Stored;
-use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, Sequence, UserId};
+use hubbub_protocol::{ConversationId, ErrorBody, ErrorCode, Record, Sequence, Timestamp, UserId};
 
 use super::batch::Batch;
 use super::presence::Whereabouts;
@@ -43,9 +43,8 @@ pub(crate) struct Conversation {
     /// Whether the other nodes were asked for them since it is watched.
     pub(crate) asked_who: bool,
     pub(crate) queue: VecDeque<Work>,
-    /// A socket reads the log up to where this is, and follows it then: what comes meanwhile is kept for it, or it would
-    /// never catch up.
-    pub(crate) is_awaited: bool,
+    /// Until then what comes is kept for whoever resumes, whether or not anybody follows now.
+    pub(crate) kept_until: Timestamp,
     /// How many sockets follow it, by edge shard.
     followers: Vec<(u8, u32)>,
     /// Read marks that were moved while it was here.
@@ -170,7 +169,6 @@ impl Work {
 
 impl Conversation {
     pub(crate) fn follow(&mut self, shard: u8) {
-        self.is_awaited = false;
         match self.followers.iter_mut().find(|(known, _)| *known == shard) {
             Some((_, count)) => *count += 1,
             None => self.followers.push((shard, 1)),
