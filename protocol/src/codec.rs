@@ -11,7 +11,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::decode::Decode;
 use crate::error::{ErrorBody, ErrorCode};
@@ -87,6 +87,8 @@ pub enum DecodeError {
         id: Option<CommandId>,
         /// What is wrong.
         problem: String,
+        /// The field, where that is known.
+        field: Option<String>,
     },
 }
 
@@ -109,7 +111,13 @@ impl From<&DecodeError> for ErrorBody {
             }
             DecodeError::Malformed(_) => body(ErrorCode::ValidationFailed),
             DecodeError::UnknownType { word, .. } => body(ErrorCode::UnknownType).with("type", word.as_str()),
-            DecodeError::BadField { word, .. } => body(ErrorCode::ValidationFailed).with("type", word.as_str()),
+            DecodeError::BadField { word, field, .. } => {
+                let error = body(ErrorCode::ValidationFailed).with("type", word.as_str());
+                match field {
+                    Some(field) => error.with("field", field.as_str()),
+                    None => error,
+                }
+            }
         }
     }
 }
@@ -130,24 +138,61 @@ struct Reading<'de> {
 }
 
 impl<'de> Decode<'de> for Reading<'de> {
-    type Error = String;
+    type Error = Problem;
 
-    fn decode<T: DeserializeOwned>(self) -> Result<T, String> {
-        match self.format {
+    fn decode<T: DeserializeOwned>(self) -> Result<T, Problem> {
+        let read = match self.format {
             // serde_json stops at a depth of 128, and skips unknown values without keeping them and without recursion.
             Format::Json => serde_json::from_slice(self.bytes).map_err(|error| problem(&error)),
-            Format::MessagePack => {
-                let mut reader = rmp_serde::Deserializer::from_read_ref(self.bytes);
-                reader.set_max_depth(limits::MAX_DEPTH);
-                let value = T::deserialize(&mut reader).map_err(|error| problem(&error))?;
-                // The reader does not tell its place, but reading on tells whether anything is left.
-                match <()>::deserialize(&mut reader) {
-                    Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
-                    _ => Err("bytes after the end".to_owned()),
-                }
-            }
+            Format::MessagePack => self.unpack(),
+        };
+        read.map_err(|text| Problem { field: self.field::<T>(&text), text })
+    }
+}
+
+impl Reading<'_> {
+    fn unpack<T: DeserializeOwned>(self) -> Result<T, String> {
+        let mut reader = self.unpacker();
+        let value = T::deserialize(&mut reader).map_err(|error| problem(&error))?;
+        // The reader does not tell its place, but reading on tells whether anything is left.
+        match <()>::deserialize(&mut reader) {
+            Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
+            _ => Err("bytes after the end".to_owned()),
         }
     }
+
+    fn unpacker(&self) -> rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'_, [u8]>> {
+        let mut reader = rmp_serde::Deserializer::from_read_ref(self.bytes);
+        reader.set_max_depth(limits::MAX_DEPTH);
+        reader
+    }
+
+    /// The field for which it cannot be read: it is read once more, with an eye on where.
+    fn field<T: DeserializeOwned>(self, text: &str) -> Option<String> {
+        let path = match self.format {
+            Format::Json => path::<T, _>(&mut serde_json::Deserializer::from_slice(self.bytes)),
+            Format::MessagePack => path::<T, _>(&mut self.unpacker()),
+        };
+        path.or_else(|| quoted(text)).filter(|field| field.len() <= MAX_PROBLEM_BYTES)
+    }
+}
+
+/// Why something could not be read.
+struct Problem {
+    text: String,
+    field: Option<String>,
+}
+
+/// Where reading such a value fails; nothing where that is no field of it.
+fn path<'de, T: DeserializeOwned, D: Deserializer<'de>>(reader: D) -> Option<String> {
+    let error = serde_path_to_error::deserialize::<D, T>(reader).err()?;
+    Some(error.path()).filter(|path| path.iter().next().is_some()).map(ToString::to_string)
+}
+
+/// The field that is missing or there twice, as the parsers say it.
+fn quoted(problem: &str) -> Option<String> {
+    let name = ["missing field `", "duplicate field `"].iter().find_map(|start| problem.strip_prefix(start))?;
+    name.split_once('`').map(|(name, _)| name.to_owned())
 }
 
 /// A problem is told in at most so many bytes.
@@ -186,17 +231,22 @@ fn decode_head(reading: Reading<'_>, max: usize) -> Result<Head, DecodeError> {
     if !is_object(reading) {
         return Err(DecodeError::Malformed("a frame is one object (in MessagePack a map) with a type".to_owned()));
     }
-    let mut head: Head = reading.decode().map_err(DecodeError::Malformed)?;
+    let mut head: Head = reading.decode().map_err(|problem| DecodeError::Malformed(problem.text))?;
     // Both are echoed in refusals, so neither may be long.
     if head.word.len() > limits::MAX_COMMAND_ID_BYTES {
         return Err(DecodeError::Malformed(format!("its type is over {} bytes", limits::MAX_COMMAND_ID_BYTES)));
     }
     if head.id.as_ref().is_some_and(|id| id.len() > limits::MAX_COMMAND_ID_BYTES) {
         let problem = format!("id is over {} bytes", limits::MAX_COMMAND_ID_BYTES);
-        return Err(DecodeError::BadField { word: head.word, id: None, problem });
+        let field = Some("id".to_owned());
+        return Err(DecodeError::BadField { word: head.word, id: None, problem, field });
     }
     head.id = head.id.filter(|id| !id.is_empty());
     Ok(head)
+}
+
+fn bad_field(head: Head, Problem { text, field }: Problem) -> DecodeError {
+    DecodeError::BadField { word: head.word, id: head.id, problem: text, field }
 }
 
 /// Reads a client's frame.
@@ -215,7 +265,7 @@ pub fn decode_client(bytes: &[u8], format: Format) -> Result<ClientFrame, Decode
     let head = decode_head(reading, limits::MAX_FRAME_BYTES)?;
     match ClientFrame::decode_as(&head.word, reading) {
         Some(Ok(frame)) => Ok(frame),
-        Some(Err(problem)) => Err(DecodeError::BadField { word: head.word, id: head.id, problem }),
+        Some(Err(problem)) => Err(bad_field(head, problem)),
         None => Err(DecodeError::UnknownType { word: head.word, id: head.id }),
     }
 }
@@ -230,7 +280,7 @@ pub fn decode_server(bytes: &[u8], format: Format) -> Result<ServerFrame, Decode
     let head = decode_head(reading, usize::MAX)?;
     match ServerFrame::decode_as(&head.word, reading) {
         Some(Ok(frame)) => Ok(frame),
-        Some(Err(problem)) => Err(DecodeError::BadField { word: head.word, id: head.id, problem }),
+        Some(Err(problem)) => Err(bad_field(head, problem)),
         None => Err(DecodeError::UnknownType { word: head.word, id: head.id }),
     }
 }
@@ -287,5 +337,5 @@ pub fn encode_body(body: &RecordBody, out: &mut Vec<u8>) -> Result<(), EncodeErr
 ///
 /// [`DecodeError::Malformed`]: damaged, or written by a newer version.
 pub fn decode_body(bytes: &[u8]) -> Result<RecordBody, DecodeError> {
-    Reading { bytes, format: Format::MessagePack }.decode().map_err(DecodeError::Malformed)
+    Reading { bytes, format: Format::MessagePack }.decode().map_err(|problem| DecodeError::Malformed(problem.text))
 }

@@ -185,6 +185,33 @@ fn a_key_that_comes_twice_is_refused() {
 }
 
 #[test]
+fn the_field_that_cannot_be_read_is_named_in_both_formats() {
+    let field = |bytes: &[u8], format| {
+        let error = ErrorBody::from(&codec::decode_client(bytes, format).unwrap_err());
+        error.params.get("field").map(|field| format!("{field:?}"))
+    };
+    let start = format!(r#"{{"type":"resume","conversations":[{{"conversation_id":"{CONVERSATION}","after_seq":1}}"#);
+    for (text, name) in [
+        (format!(r#"{{"type":"read","conversation_id":"{CONVERSATION}"}}"#), "seq"),
+        (format!(r#"{{"type":"read","conversation_id":"{CONVERSATION}","seq":1,"seq":1}}"#), "seq"),
+        (
+            format!(r#"{start},{{"conversation_id":"{CONVERSATION}","after_seq":true}}]}}"#),
+            "conversations[1].after_seq",
+        ),
+        (format!(r#"{start},{{"conversation_id":7,"after_seq":1}}]}}"#), "conversations[1].conversation_id"),
+        (r#"{"type":"message.send","encrypted_payload":"QQ"}"#.to_owned(), "encrypted_payload"),
+    ] {
+        let expected = Some(format!("{:?}", hubbub_protocol::error::Param::from(name)));
+        assert_eq!(field(text.as_bytes(), Format::Json), expected, "{text}");
+    }
+    let mut packed = packed_start(2, "read");
+    packed.extend(packed_text("seq"));
+    packed.extend(packed_text("1"));
+    let expected = Some(format!("{:?}", hubbub_protocol::error::Param::from("seq")));
+    assert_eq!(field(&packed, Format::MessagePack), expected);
+}
+
+#[test]
 fn a_field_of_the_wrong_kind_is_refused_under_the_command_id() {
     for (field, value) in [
         ("seq", r#""5""#),
@@ -206,6 +233,8 @@ fn a_field_of_the_wrong_kind_is_refused_under_the_command_id() {
         assert_eq!(error.command_id().as_deref(), Some("c1"), "HONEST: the refusal names its command");
         let body = ErrorBody::from(&error);
         assert_eq!((body.code, body.retryable), (ErrorCode::ValidationFailed, false));
+        // What is no JSON at all is in no field.
+        assert_eq!(body.params.get("field"), Some(&field.into()), "{text}");
     }
 }
 
