@@ -520,6 +520,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_socket_whose_task_has_not_read_since_is_not_left_for_its_silence() {
+        let (connection, config) = (connection().await, HubConfig::default());
+        connection.expires_at.set(Timestamp::from_ms(1));
+        let dead = u32::try_from(config.dead_after.as_secs() + 1).unwrap();
+        let check = |second| heartbeat::check(&connection, 0, second, Timestamp::default(), &config);
+        connection.is_unread.set(true);
+        check(dead);
+        assert_eq!(connection.closing(), None, "its words may lie there");
+        connection.is_unread.set(false);
+        check(2 * dead);
+        assert_eq!(connection.closing(), Some(CloseCode::HeartbeatLost), "nothing was heard since");
+    }
+
+    #[tokio::test]
     async fn a_look_is_planned_for_the_second_in_which_something_is_due_and_no_later() {
         let config = HubConfig::default();
         let (heartbeat, dead_after) = (config.heartbeat.as_secs(), config.dead_after.as_secs());

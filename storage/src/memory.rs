@@ -31,7 +31,7 @@ pub fn open() -> Store {
     }
 }
 
-/// Whether it is open. Nothing here can fail, so it never stops by itself.
+/// Whether it is open. Memory does not fail, so it never stops by itself.
 #[derive(Debug, Default)]
 struct Life {
     closed: AtomicBool,

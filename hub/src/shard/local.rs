@@ -3,33 +3,34 @@
 //! Lives in an `Rc` and never leaves its thread, so a `RefCell` is its lock; no borrow is held across an await or a call
 //! that could come back here.
 
+mod looks;
+mod orders;
 mod sink;
 mod wheel;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hubbub_domain::conversations::Conversations;
 use hubbub_domain::identity::Caller;
 use hubbub_domain::sessions::Sessions;
 use hubbub_protocol::frame::client::PresenceStatus;
-use hubbub_protocol::frame::close::CloseCode;
-use hubbub_protocol::frame::server::{ServerFrame, SessionInvalidated};
+use hubbub_protocol::frame::server::ServerFrame;
 use hubbub_protocol::{ConversationId, Sequence, SessionId, Timestamp, UserId};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
+use self::looks::Looks;
 use self::sink::Sink;
-use self::wheel::Wheel;
 use super::edge::{EdgeCore, Replay};
 use super::pages::Pages;
 use super::work::Services;
 use crate::config::HubConfig;
-use crate::connection::{Connection, Who, heartbeat};
+use crate::connection::{Connection, Who};
 use crate::directory::Arrival;
 use crate::message::{ConnectionKey, EdgeInput, HomeInput, OpenCount, Subscribe};
 use crate::metrics;
@@ -39,9 +40,6 @@ use crate::shared::{COMMAND_QUEUE, Shared, home_of};
 const MAX_READING: usize = 8;
 /// Sessions whose end is remembered, in case one of them is just logging in. A login takes seconds.
 const MAX_ENDED: usize = 4_096;
-
-/// A clock of the day that differs so much from one tick to the next has been set.
-const CLOCK_STEP_MS: u64 = 1_000;
 
 /// A connection and whose it is.
 type Seat = (Rc<Connection>, Who);
@@ -67,9 +65,7 @@ pub(crate) struct Local {
     started: Instant,
     second: Cell<u32>,
     /// When which connection is looked at.
-    looks: RefCell<Wheel>,
-    /// How much further the clock of the day was than that of the shard, in milliseconds, at the last tick.
-    ahead: Cell<i64>,
+    looks: RefCell<Looks>,
     ended: RefCell<VecDeque<SessionId>>,
     reading: Semaphore,
     pages: Pages,
@@ -97,8 +93,7 @@ impl Local {
             refused: Cell::new(false),
             started: Instant::now(),
             second: Cell::new(0),
-            looks: RefCell::new(Wheel::new()),
-            ahead: Cell::new(now.as_ms()),
+            looks: RefCell::new(Looks::new(now)),
             ended: RefCell::default(),
             reading: Semaphore::new(MAX_READING),
             pages: Pages::default(),
@@ -225,7 +220,7 @@ impl Local {
             seats.resize_with(slot + 1, || None);
         }
         seats[slot] = Some((Rc::clone(connection), who));
-        connection.look_at.set(self.looks.borrow_mut().plan(key.slot, self.second() + 1));
+        self.first_look(connection, key.slot);
         metrics::connections(1.0);
         who
     }
@@ -354,113 +349,9 @@ impl Local {
         }
     }
 
-    /// One second went by: looks at every connection that may be due for something.
-    pub(crate) fn tick(&self) {
-        let elapsed = self.started.elapsed();
-        self.second.set(u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX));
-        let now = self.now();
-        let ahead = now.as_ms().saturating_sub(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX));
-        if self.ahead.replace(ahead).abs_diff(ahead) >= CLOCK_STEP_MS {
-            // Somebody's token has ended, or has not, other than was thought.
-            self.seats.borrow().iter().flatten().for_each(|(connection, who)| self.look(connection, who.key.slot, now));
-        }
-        loop {
-            let Some(slots) = self.looks.borrow_mut().take(self.second()) else { break };
-            for slot in slots {
-                // Whoever sat there may be gone, or was looked at sooner.
-                let is_due = |known: &Rc<Connection>| known.look_at.get() <= self.second();
-                if let Some(connection) = self.connection(slot).filter(is_due) {
-                    self.look(&connection, slot, now);
-                }
-            }
-        }
-    }
-
-    /// Looks at a connection, and notes when to look again.
-    fn look(&self, connection: &Rc<Connection>, slot: u32, now: Timestamp) {
-        if heartbeat::check(connection, slot, self.second(), now, self.config()) {
-            self.flush_later(connection);
-        }
-        self.plan_look(connection, slot, now);
-    }
-
-    /// Something about a connection has changed by which it may be due sooner.
-    pub(crate) fn look_anew(&self, connection: &Connection, key: ConnectionKey) {
-        self.plan_look(connection, key.slot, self.now());
-    }
-
-    fn plan_look(&self, connection: &Connection, slot: u32, now: Timestamp) {
-        let due = heartbeat::next_look(connection, slot, self.second(), now, self.config());
-        let planned = connection.look_at.get();
-        // One that is planned, and early enough, stays: so a connection has few places on the wheel (BOUNDED).
-        if planned <= self.second() || due < planned {
-            connection.look_at.set(self.looks.borrow_mut().plan(slot, due));
-        }
-    }
-
-    pub(crate) fn end_session(&self, session: SessionId) {
-        let mut ended = self.ended.borrow_mut();
-        if ended.len() >= MAX_ENDED {
-            ended.pop_front();
-        }
-        ended.push_back(session);
-        for (connection, who) in self.seats.borrow().iter().flatten() {
-            if who.caller.session_id == session {
-                connection.frame(&SessionInvalidated { session_id: session }.into());
-                connection.close(CloseCode::SessionRevoked);
-                self.flush_later(connection);
-            }
-        }
-    }
-
     /// Whether this session was ended a short while ago.
     pub(crate) fn has_ended(&self, session: SessionId) -> bool {
         self.ended.borrow().contains(&session)
-    }
-
-    /// Closes each connection at its own moment of the window. Until then it works as ever, so that nobody is without
-    /// the hub for longer than it takes to come to another (DRAINED).
-    pub(crate) fn hand_over(self: &Rc<Self>, window: Duration) {
-        let seats = self.seats.borrow();
-        let mut moments: Vec<(Duration, Weak<Connection>)> = seats
-            .iter()
-            .flatten()
-            .map(|(connection, who)| (self.moment(who.key, window), Rc::downgrade(connection)))
-            .collect();
-        drop(seats);
-        moments.sort_unstable_by_key(|(moment, _)| *moment);
-        let (local, began) = (Rc::clone(self), tokio::time::Instant::now());
-        self.spawn(async move {
-            for (moment, connection) in moments {
-                tokio::time::sleep_until(began + moment).await;
-                if let Some(connection) = connection.upgrade() {
-                    connection.part();
-                    local.flush_later(&connection);
-                }
-            }
-        });
-    }
-
-    /// Tells every connection when to come back: each a different moment of the window (DRAINED).
-    pub(crate) fn announce_drain(&self) {
-        for (connection, who) in self.seats.borrow().iter().flatten() {
-            connection.ask_back(self.moment(who.key, self.config().reconnect_window));
-            self.flush_later(connection);
-        }
-    }
-
-    /// A connection's moment in a window, far from its neighbours' (Fibonacci hashing, Knuth 1973, section 6.4).
-    fn moment(&self, key: ConnectionKey, window: Duration) -> Duration {
-        let number = u64::from(key.slot).wrapping_add(u64::from(self.id) << 32);
-        let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX).max(1);
-        Duration::from_millis((number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % window_ms)
-    }
-
-    pub(crate) fn close_all(&self) {
-        for (connection, _) in self.seats.borrow().iter().flatten() {
-            connection.close(CloseCode::Restart);
-            self.flush_later(connection);
-        }
     }
 
     pub(crate) fn connection(&self, slot: u32) -> Option<Rc<Connection>> {

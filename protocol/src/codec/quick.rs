@@ -98,11 +98,10 @@ fn uuid(rest: &mut &[u8]) -> Option<[u8; 16]> {
 
 /// Most are UUIDs; there is another spelling.
 fn client_message(rest: &mut &[u8]) -> Option<ClientMessageId> {
-    if let Some(bytes) = uuid(&mut { *rest }) {
-        *rest = rest.get(Hyphenated::LENGTH + 2..)?;
-        return Some(ClientMessageId::from_bytes(bytes));
-    }
-    parsed(text(rest)?)
+    let mut after = *rest;
+    let Some(bytes) = uuid(&mut after) else { return parsed(text(rest)?) };
+    *rest = after;
+    Some(ClientMessageId::from_bytes(bytes))
 }
 
 fn parsed<T: FromStr>(text: &[u8]) -> Option<T> {

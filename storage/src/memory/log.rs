@@ -50,14 +50,12 @@ impl MemoryLog {
         self.life.check()?;
         append.check()?;
         let mut part = lock(self.part(append.conversation_id));
-        let known = part
-            .get(&append.conversation_id)
-            .map(|found| found.known_of(&self.hasher, &append.records))
-            .unwrap_or_default();
+        let found = part.get(&append.conversation_id);
+        let known = found.map(|found| found.known_of(&self.hasher, &append.records)).unwrap_or_default();
         if !known.is_empty() {
             return Ok(Appended::Duplicate { known });
         }
-        let head = part.get(&append.conversation_id).map_or(Sequence::ZERO, Conversation::head);
+        let head = found.map_or(Sequence::ZERO, Conversation::head);
         if head != append.expected_head {
             return Ok(Appended::Stale { head });
         }
